@@ -1,0 +1,77 @@
+"""Field validators for configuration classes: one clear :class:`~selfheal.errors.ConfigError` each.
+
+A message names the class and field, the bound, the value found, and the default.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from selfheal.errors import ConfigError
+
+Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
+
+
+def _refuse(owner: object, field: attrs.Attribute[Any], accepted: str, found: object) -> ConfigError:
+    default = None if field.default is attrs.NOTHING or isinstance(field.default, attrs.Factory) else repr(field.default)  # type: ignore[arg-type]
+    return ConfigError(f"{type(owner).__name__}.{field.name}", found, accepted, default)
+
+
+def between(low: float, high: float, unit: str = "", *, optional: bool = False) -> Validator:
+    """Accept a finite number from ``low`` to ``high``, both included; booleans are not numbers.
+
+    Args:
+        low: the smallest accepted value. An ``int`` here means that only integers are accepted.
+        high: the largest accepted value.
+        unit: written after the bounds (``"s"``).
+        optional: accept ``None`` too.
+    """
+    whole = isinstance(low, int)
+    kind: tuple[type, ...] = (int,) if whole else (int, float)
+    bounds = f"between {low} and {high}{' ' + unit if unit else ''}{' or None' if optional else ''}"
+    accepted = f"an integer {bounds}" if whole else bounds
+
+    def check(owner: object, field: attrs.Attribute[Any], value: Any) -> None:
+        if value is None and optional:
+            return
+        good = isinstance(value, kind) and not isinstance(value, bool)
+        if not good or not math.isfinite(value) or not low <= value <= high:
+            raise _refuse(owner, field, accepted, value)
+
+    return check
+
+
+def one_of(*accepted: str) -> Validator:
+    """Accept exactly one of these words."""
+
+    def check(owner: object, field: attrs.Attribute[Any], value: Any) -> None:
+        if not isinstance(value, str) or value not in accepted:
+            raise _refuse(owner, field, "one of " + ", ".join(map(repr, accepted)), value)
+
+    return check
+
+
+def name(owner: object, field: attrs.Attribute[Any], value: Any) -> None:
+    """Accept text that is not blank and has no control characters."""
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise _refuse(owner, field, "text that is not blank, without control characters", value)
+
+
+def a_callable(*, optional: bool = False) -> Validator:
+    """Accept something that can be called."""
+
+    def check(owner: object, field: attrs.Attribute[Any], value: Any) -> None:
+        if not callable(value) and not (value is None and optional):
+            raise _refuse(owner, field, "a callable" + (" or None" if optional else ""), value)
+
+    return check
+
+
+def boolean(owner: object, field: attrs.Attribute[Any], value: Any) -> None:
+    """Accept ``True`` or ``False`` and nothing that merely looks like them."""
+    if not isinstance(value, bool):
+        raise _refuse(owner, field, "True or False", value)
