@@ -240,7 +240,9 @@ Handler = Callable[[Any], object]
 class Subscription:
     """One subscriber's queue. Made by :meth:`EventBus.subscribe`."""
 
-    def __init__(self, bus: EventBus, handler: Handler, kinds: tuple[type[Event], ...], inline: bool, limit: int):
+    def __init__(
+        self, bus: EventBus, handler: Handler, kinds: tuple[type[Event], ...], inline: bool, limit: int
+    ) -> None:
         self._bus = bus
         self._handler = handler
         self._kinds = kinds
@@ -371,7 +373,8 @@ class EventBus:
 
     def drain(self, timeout: float = 5.0) -> bool:
         """Wait until all queues ran empty, at most ``timeout`` real seconds for each; tell whether they did."""
-        return all([subscription.drain(timeout) for subscription in self._subscriptions])
+        drained = [subscription.drain(timeout) for subscription in self._subscriptions]
+        return all(drained)
 
     def _forget(self, gone: Subscription) -> None:
         with self._lock:

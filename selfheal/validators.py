@@ -17,8 +17,13 @@ Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
 
 def _refuse(owner: object, field: attrs.Attribute[Any], accepted: str, found: object) -> ConfigError:
-    default = None if field.default is attrs.NOTHING or isinstance(field.default, attrs.Factory) else repr(field.default)  # type: ignore[arg-type]
-    return ConfigError(f"{type(owner).__name__}.{field.name}", found, accepted, default)
+    return ConfigError(f"{type(owner).__name__}.{field.name}", found, accepted, _default_in_words(field.default))
+
+
+def _default_in_words(default: object) -> str | None:
+    if default is attrs.NOTHING or hasattr(default, "takes_self"):  # none, or made anew for each instance
+        return None
+    return repr(default)
 
 
 def between(low: float, high: float, unit: str = "", *, optional: bool = False) -> Validator:
