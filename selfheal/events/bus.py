@@ -1,237 +1,17 @@
-"""What happened, as frozen records, and who wants to know.
-
-Events are for observers (logs, metrics, dashboards, notifications). No decision of selfheal waits
-for a subscriber: each subscription has its own bounded queue and a thread that lives only while
-there is something to deliver, so a subscriber that raises, blocks or calls back can neither change
-the caller's result nor hold it up, and nothing is left running when nothing happens.
-"""
+"""Delivery of events: bounded queues, and threads that live only while there is something to deliver."""
 
 from __future__ import annotations
 
-import enum
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
-import attrs
-
+from selfheal.events.records import Event
 from selfheal.forking import track
 
 logger = logging.getLogger("selfheal.events")
-
-
-class Severity(enum.StrEnum):
-    """How bad an alert is."""
-
-    INFO = "info"
-    WARNING = "warning"
-    CRITICAL = "critical"
-
-
-@attrs.frozen(kw_only=True)
-class Event:
-    """Base of all events.
-
-    Args:
-        at: wall-clock seconds since 1970 UTC, for people and journals.
-    """
-
-    at: float = 0.0
-
-
-@attrs.frozen(kw_only=True)
-class Alert(Event):
-    """Something is wrong with a target.
-
-    Args:
-        kind: what is wrong (``"high_latency"``).
-        target: what it is wrong with (a service, a worker, a host).
-        metric: the metric that showed it, or empty.
-        value: the value that showed it; ``nan`` where there is none.
-        severity: info, warning or critical.
-        fingerprint: what makes two alerts the same problem; by default kind, target and metric.
-        message: for people.
-        labels: further facts, text to text.
-    """
-
-    kind: str
-    target: str = ""
-    metric: str = ""
-    value: float = float("nan")
-    severity: Severity = attrs.field(default=Severity.WARNING, converter=Severity)
-    fingerprint: str = attrs.field()
-    message: str = ""
-    labels: Mapping[str, str] = attrs.field(factory=dict)
-
-    @fingerprint.default
-    def _same_problem(self) -> str:
-        return f"{self.kind}|{self.target}|{self.metric}"
-
-
-@attrs.frozen(kw_only=True)
-class AlertCleared(Event):
-    """A problem is gone.
-
-    Args:
-        fingerprint: of the alert that no longer holds.
-    """
-
-    fingerprint: str
-
-
-@attrs.frozen(kw_only=True)
-class BreakerStateChanged(Event):
-    """A circuit breaker moved from one state to another.
-
-    Args:
-        breaker: its name.
-        old: state it left.
-        new: state it entered.
-        reason: why.
-        by: who, where a person did it; else empty.
-    """
-
-    breaker: str
-    old: str
-    new: str
-    reason: str
-    by: str = ""
-
-
-@attrs.frozen(kw_only=True)
-class DormancyEntered(Event):
-    """Healing stopped until a person resumes it.
-
-    Args:
-        reason: why.
-        triggered_by: ``automatic``, ``circuit_breaker`` or ``manual``.
-    """
-
-    reason: str
-    triggered_by: str
-
-
-@attrs.frozen(kw_only=True)
-class DormancyLeft(Event):
-    """A person resumed healing.
-
-    Args:
-        reason: what they gave as reason.
-        by: who.
-    """
-
-    reason: str
-    by: str
-
-
-@attrs.frozen(kw_only=True)
-class ResumeLooksPossible(Event):
-    """All resume checks pass while dormant. Nothing resumes by itself.
-
-    Args:
-        reason: why it is dormant.
-    """
-
-    reason: str
-
-
-@attrs.frozen(kw_only=True)
-class TaskFailed(Event):
-    """A run of a registered task raised.
-
-    Args:
-        task_id: the task.
-        error: the error as text.
-        consecutive: failures in a row, this one included.
-    """
-
-    task_id: str
-    error: str
-    consecutive: int
-
-
-@attrs.frozen(kw_only=True)
-class TaskOverdue(Event):
-    """A run of a registered task is past its timeout.
-
-    Args:
-        task_id: the task.
-        timeout: seconds it was given.
-        abandoned: whether its thread could not be ended and was left behind.
-    """
-
-    task_id: str
-    timeout: float
-    abandoned: bool
-
-
-@attrs.frozen(kw_only=True)
-class WorkersExhausted(Event):
-    """As many task runs were abandoned as may be; the registry starts no more runs.
-
-    Args:
-        abandoned: how many are stuck.
-        task_ids: their tasks.
-    """
-
-    abandoned: int
-    task_ids: tuple[str, ...]
-
-
-@attrs.frozen(kw_only=True)
-class ClockJumped(Event):
-    """The wall clock and the monotonic clock moved apart: a suspend or a clock step.
-
-    Args:
-        seconds: how far the wall clock moved more than the monotonic one.
-    """
-
-    seconds: float
-
-
-@attrs.frozen(kw_only=True)
-class HealingFinished(Event):
-    """A healing was attempted, or a guard refused it.
-
-    Args:
-        alert: what it answered.
-        strategy: name of what ran.
-        outcome: ``healed``, ``failed``, ``refused`` or ``interrupted``.
-        guard: the guard that refused, or empty.
-        reason: in words.
-        duration: seconds it ran; 0 when refused.
-    """
-
-    alert: Alert
-    strategy: str
-    outcome: str
-    guard: str = ""
-    reason: str = ""
-    duration: float = 0.0
-
-
-@attrs.frozen(kw_only=True)
-class ActionAudited(Event):
-    """A person changed something through a steering call, or was refused.
-
-    Args:
-        who: who asked.
-        what: the call (``"resume"``, ``"breaker.reset"``).
-        target: what it was about.
-        reason: why they said they did it.
-        allowed: whether it was done.
-        detail: what came of it.
-    """
-
-    who: str
-    what: str
-    target: str = ""
-    reason: str = ""
-    allowed: bool = True
-    detail: str = ""
-
 
 E = TypeVar("E", bound=Event)
 Handler = Callable[[Any], object]
@@ -333,6 +113,7 @@ class Subscription:
 class EventBus:
     """Carries events from where they happen to whoever subscribed.
 
+    >>> from selfheal.events import Alert
     >>> bus = EventBus()
     >>> seen = []
     >>> _ = bus.subscribe(seen.append, Alert, inline=True)

@@ -1,0 +1,45 @@
+"""What happened, as frozen records, and who wants to know.
+
+Events are for observers (logs, metrics, dashboards, notifications). No decision of selfheal waits
+for a subscriber: each subscription has its own bounded queue and a thread that lives only while
+there is something to deliver, so a subscriber that raises, blocks or calls back can neither change
+the caller's result nor hold it up, and nothing is left running when nothing happens.
+"""
+
+from selfheal.events.bus import DEFAULT_BUS, EventBus, Subscription
+from selfheal.events.records import (
+    ActionAudited,
+    Alert,
+    AlertCleared,
+    BreakerStateChanged,
+    ClockJumped,
+    DormancyEntered,
+    DormancyLeft,
+    Event,
+    HealingFinished,
+    ResumeLooksPossible,
+    Severity,
+    TaskFailed,
+    TaskOverdue,
+    WorkersExhausted,
+)
+
+__all__ = [
+    "ActionAudited",
+    "Alert",
+    "AlertCleared",
+    "BreakerStateChanged",
+    "ClockJumped",
+    "DEFAULT_BUS",
+    "DormancyEntered",
+    "DormancyLeft",
+    "Event",
+    "EventBus",
+    "HealingFinished",
+    "ResumeLooksPossible",
+    "Severity",
+    "Subscription",
+    "TaskFailed",
+    "TaskOverdue",
+    "WorkersExhausted",
+]

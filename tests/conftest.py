@@ -1,0 +1,36 @@
+"""What all tests share: a fixed hypothesis profile, and a watch for threads left running."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Shared, slow machines must not fail a property for being slow; the time-out of a test bounds it anyway.
+settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", parent=settings.get_profile("default"), derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+_GRACE = 5.0
+"""Real seconds given to a test's threads to end after it."""
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left() -> Iterator[None]:
+    """Fail a test that leaves a thread of selfheal running."""
+    before = set(threading.enumerate())
+    yield
+    deadline = time.monotonic() + _GRACE
+    left = _left(before)
+    while left and time.monotonic() < deadline:
+        time.sleep(0.01)
+        left = _left(before)
+    assert not left, f"threads left running: {[thread.name for thread in left]}"
+
+
+def _left(before: set[threading.Thread]) -> list[threading.Thread]:
+    return [t for t in threading.enumerate() if t not in before and t.name.startswith("selfheal")]
