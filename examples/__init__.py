@@ -1,0 +1,1 @@
+"""Runnable examples: a reference service and the eight scenarios. Not installed with the package."""
