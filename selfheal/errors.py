@@ -13,7 +13,7 @@
     │   ├── TaskLimitError                  the registry is full; lists the tasks it holds
     │   ├── TaskExistsError                 the id is taken and replace=False
     │   └── RegistryStoppedError            the registry was shut down and takes no more tasks
-    ├── NotFoundError (KeyError)            no breaker or task of this name; lists the ones there are
+    ├── NotFoundError (KeyError)            no breaker, task or flag of this name; lists those there are
     └── StateError                          a stored record cannot be read or written
 
 Each says what happened, to which named thing, and what to do next; carries the values as
@@ -232,7 +232,7 @@ class NotFoundError(SelfhealError, KeyError):
     """Nothing of this name is known.
 
     Attributes:
-        kind: ``breaker`` or ``task``.
+        kind: ``breaker``, ``task`` or ``flag``.
         name: what was asked for.
         known: the names there are.
     """
