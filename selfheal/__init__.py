@@ -7,6 +7,7 @@ that an import starts no thread, reads no environment, installs no handler and c
 from __future__ import annotations
 
 import importlib
+import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -66,6 +67,9 @@ __all__ = [
     "TaskRegistry",
     "TimeWindow",
 ]
+
+
+logging.getLogger("selfheal").addHandler(logging.NullHandler())  # the host decides where logs go
 
 
 def __getattr__(name: str) -> object:
