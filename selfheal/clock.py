@@ -39,10 +39,10 @@ class Clock(Protocol):
         """Seconds since 1970-01-01 UTC. For journals and calendars only: it can jump."""
 
     def sleep(self, seconds: float) -> None:
-        """Block this thread for ``seconds``."""
+        """Block this thread for ``seconds``; zero or less returns at once."""
 
     async def asleep(self, seconds: float) -> None:
-        """Suspend this coroutine for ``seconds``."""
+        """Suspend this coroutine for ``seconds``; zero or less lets the others run once."""
 
     def waker(self) -> Waker:
         """Make a new :class:`Waker` that waits by this clock."""
@@ -72,7 +72,11 @@ class SystemClock:
     #: The builtins themselves, so that a hot path may bind them once and pay no method call.
     monotonic = staticmethod(time.monotonic)
     wall = staticmethod(time.time)
-    sleep = staticmethod(time.sleep)
+
+    def sleep(self, seconds: float) -> None:
+        """Block this thread for ``seconds``; zero or less returns at once."""
+        if seconds > 0:
+            time.sleep(seconds)
 
     async def asleep(self, seconds: float) -> None:
         """Suspend this coroutine for ``seconds``."""

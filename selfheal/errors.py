@@ -97,7 +97,7 @@ class CircuitOpenError(SelfhealError):
         return None if self.args[3] is None else str(self.args[3])
 
     def __str__(self) -> str:
-        state = self.state.lower().replace("_", " ")
+        state = {"PERMANENT_OPEN": "permanently open"}.get(self.state) or self.state.lower().replace("_", " ")
         because = f" ({self.reason})" if self.reason else ""
         head = f"circuit {self.breaker!r} is {state}{because}: call rejected, not attempted."
         if self.state == "PERMANENT_OPEN":

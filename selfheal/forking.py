@@ -28,10 +28,15 @@ class ForkAware(Protocol):
 _tracked: weakref.WeakSet[ForkAware] = weakref.WeakSet()
 _installed = False
 _lock = threading.Lock()
+_LOCK_WAIT = 1.0
+"""Real seconds that a fork waits for a registration under way."""
+
+_forking = threading.local()
+"""Whom the forking thread told before: the same are told after, whoever was added or went meanwhile."""
 
 
 def track(thing: ForkAware) -> None:
-    """Tell ``thing`` around each fork from now on, as long as somebody else keeps it alive."""
+    """Tell ``thing`` around each fork from now on, as long as somebody else keeps it alive. Idempotent."""
     global _installed
     with _lock:
         _tracked.add(thing)
@@ -41,17 +46,28 @@ def track(thing: ForkAware) -> None:
 
 
 def _before() -> None:
-    for thing in list(_tracked):
+    held = _lock.acquire(timeout=_LOCK_WAIT)
+    try:
+        _forking.told = list(_tracked)
+    finally:
+        if held:
+            _lock.release()
+    for thing in _forking.told:
         thing.before_fork()
 
 
 def _in_parent() -> None:
-    for thing in list(_tracked):
+    for thing in _told():
         thing.after_fork_in_parent()
 
 
 def _in_child() -> None:
     global _lock
     _lock = threading.Lock()
-    for thing in list(_tracked):
+    for thing in _told():
         thing.after_fork_in_child()
+
+
+def _told() -> list[ForkAware]:
+    told: list[ForkAware] = _forking.__dict__.pop("told", [])
+    return told

@@ -44,7 +44,7 @@ def between(low: float, high: float, unit: str = "", *, optional: bool = False) 
         if value is None and optional:
             return
         good = isinstance(value, kind) and not isinstance(value, bool)
-        if not good or not math.isfinite(value) or not low <= value <= high:
+        if not good or not low <= value <= high or abs(value) == math.inf:
             raise _refuse(owner, field, accepted, value)
 
     return check

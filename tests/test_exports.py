@@ -71,7 +71,7 @@ def test_dir_lists_names_not_loaded_yet() -> None:
 def test_unknown_name_is_an_attribute_error() -> None:
     """A name that is not there fails as on any module, naming it."""
     with pytest.raises(AttributeError, match="module 'selfheal' has no attribute 'Helaer'"):
-        _ = selfheal.Helaer  # type: ignore[attr-defined]
+        _ = selfheal.Helaer
 
 
 def test_star_import_brings_all_names() -> None:

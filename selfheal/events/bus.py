@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from selfheal.errors import ConfigError
 from selfheal.events.records import Event
 from selfheal.forking import track
 
@@ -28,12 +29,17 @@ class Subscription:
         self._kinds = kinds
         self._inline = inline
         self._limit = limit
-        self._queue: deque[Event] = deque()
-        self._lock = threading.Lock()
-        self._idle = threading.Event()
-        self._idle.set()
         self._dropped = 0
         self._failed = 0
+        self._cancelled = False
+        self._start_over()
+
+    def _start_over(self) -> None:
+        self._queue: deque[Event] = deque()
+        self._lock = threading.Lock()
+        self._delivering = False
+        self._idle = threading.Event()
+        self._idle.set()
 
     @property
     def dropped(self) -> int:
@@ -52,16 +58,17 @@ class Subscription:
         """Nothing to undo."""
 
     def after_fork_in_child(self) -> None:
-        """Start over: the delivery thread and whoever held the lock are not in this process."""
-        self._lock = threading.Lock()
-        self._queue.clear()
-        self._idle.set()
+        """Start over: the delivery thread and whoever held a lock are not in this process."""
+        self._start_over()
 
     def cancel(self) -> None:
-        """Deliver nothing more. What is queued is dropped. Calling again does nothing."""
+        """Deliver nothing more, once a delivery under way is over. What is queued is dropped. Idempotent."""
         self._bus._forget(self)
         with self._lock:
+            self._cancelled = True
             self._queue.clear()
+            if not self._delivering:
+                self._idle.set()
 
     def drain(self, timeout: float = 5.0) -> bool:
         """Wait until everything queued was delivered.
@@ -78,25 +85,42 @@ class Subscription:
         if not isinstance(event, self._kinds):
             return
         if self._inline:
-            self._deliver(event)
+            if not self._cancelled:
+                self._deliver(event)
             return
+        if self._enqueue(event):
+            self._start()
+
+    def _enqueue(self, event: Event) -> bool:
+        """Queue it; tell whether the caller is the one to start the delivery."""
         with self._lock:
+            if self._cancelled:
+                return False
             if len(self._queue) >= self._limit:
                 self._queue.popleft()
                 self._dropped += 1
             self._queue.append(event)
-            if not self._idle.is_set():
-                return
             self._idle.clear()
+            starts = not self._delivering
+            self._delivering = True
+            return starts
+
+    def _start(self) -> None:
         try:
             threading.Thread(target=self._run, name="selfheal-events", daemon=True).start()
-        except RuntimeError:  # the interpreter is ending: no thread can start, so deliver here
-            self._run()
+        except RuntimeError:
+            if threading.main_thread().is_alive():  # no thread to be had now: the next event tries again
+                logger.warning("no thread to deliver events to %r: they stay queued", self._handler)
+                with self._lock:
+                    self._delivering = False
+            else:  # the interpreter is ending: deliver here, or it is lost
+                self._run()
 
     def _run(self) -> None:
         while True:
             with self._lock:
                 if not self._queue:
+                    self._delivering = False
                     self._idle.set()
                     return
                 event = self._queue.popleft()
@@ -140,12 +164,27 @@ class EventBus:
 
         Returns:
             The subscription; ``cancel()`` ends it.
+
+        Raises:
+            ConfigError: if ``handler`` cannot be called, a kind is no event class, or ``limit`` is below 1.
         """
+        _check(handler, kinds, limit)
         made = Subscription(self, handler, kinds or (Event,), inline, limit)
+        track(self)
         track(made)
         with self._lock:
             self._subscriptions += (made,)
         return made
+
+    def before_fork(self) -> None:
+        """Nothing to bring to rest: the subscriptions are replaced as a whole, never changed."""
+
+    def after_fork_in_parent(self) -> None:
+        """Nothing to undo."""
+
+    def after_fork_in_child(self) -> None:
+        """Make a new lock: whoever held the old one is not in this process."""
+        self._lock = threading.Lock()
 
     def publish(self, event: Event) -> None:
         """Hand ``event`` to every subscriber. Never raises and never waits for one."""
@@ -160,6 +199,17 @@ class EventBus:
     def _forget(self, gone: Subscription) -> None:
         with self._lock:
             self._subscriptions = tuple(s for s in self._subscriptions if s is not gone)
+
+
+def _check(handler: object, kinds: tuple[object, ...], limit: object) -> None:
+    where = "EventBus.subscribe"
+    if not callable(handler):
+        raise ConfigError(f"handler of {where}", handler, "a callable that takes the event")
+    for kind in kinds:
+        if not (isinstance(kind, type) and issubclass(kind, Event)):
+            raise ConfigError(f"kinds of {where}", kind, "event classes", "all events")
+    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
+        raise ConfigError(f"limit of {where}", limit, "an integer of 1 or more", "1000")
 
 
 DEFAULT_BUS = EventBus()

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 import attrs
 
+from selfheal.errors import ConfigError
+
 
 class Severity(enum.StrEnum):
     """How bad an alert is."""
@@ -14,6 +16,18 @@ class Severity(enum.StrEnum):
     INFO = "info"
     WARNING = "warning"
     CRITICAL = "critical"
+
+
+def _severity(value: str) -> Severity:
+    try:
+        return Severity(value)
+    except ValueError:
+        words = ", ".join(repr(severity.value) for severity in Severity)
+        raise ConfigError("Alert.severity", value, f"one of {words}", "'warning'") from None
+
+
+def _copied(labels: Mapping[str, str]) -> Mapping[str, str]:
+    return dict(labels)
 
 
 @attrs.frozen(kw_only=True)
@@ -39,17 +53,20 @@ class Alert(Event):
         severity: info, warning or critical.
         fingerprint: what makes two alerts the same problem; by default kind, target and metric.
         message: for people.
-        labels: further facts, text to text.
+        labels: further facts, text to text; copied.
+
+    Raises:
+        ConfigError: if ``severity`` is none of the three.
     """
 
     kind: str
     target: str = ""
     metric: str = ""
     value: float = float("nan")
-    severity: Severity = attrs.field(default=Severity.WARNING, converter=Severity)
+    severity: Severity = attrs.field(default=Severity.WARNING, converter=_severity)
     fingerprint: str = attrs.field()
     message: str = ""
-    labels: Mapping[str, str] = attrs.field(factory=dict)
+    labels: Mapping[str, str] = attrs.field(factory=dict, converter=_copied)
 
     @fingerprint.default
     def _same_problem(self) -> str:

@@ -1,0 +1,169 @@
+"""Errors say what happened, to what, and what to do; they carry their values, and travel."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+import re
+
+import pytest
+
+from selfheal import errors
+from selfheal.errors import (
+    CircuitConflictError,
+    CircuitOpenError,
+    ConfigError,
+    MissingExtraError,
+    NotFoundError,
+    RegistryStoppedError,
+    ResetRefusedError,
+    ResumeRefusedError,
+    SelfhealError,
+    StateError,
+    TaskError,
+    TaskExistsError,
+    TaskLimitError,
+)
+
+TOLD: list[tuple[SelfhealError, str]] = [
+    (
+        ConfigError("BreakerConfig.open_for", -1.0, "between 0.0 and 86400.0 s", "60.0"),
+        "BreakerConfig.open_for must be between 0.0 and 86400.0 s, got -1.0. The default is 60.0.",
+    ),
+    (ConfigError("every", "soon", "a number"), "every must be a number, got 'soon'."),
+    (
+        MissingExtraError("the web server", "web"),
+        "the web server needs an optional package. Install it: pip install 'selfheal-kit[web]'",
+    ),
+    (
+        CircuitOpenError("db", "OPEN", 12.43, None),
+        "circuit 'db' is open: call rejected, not attempted. Retry in 12.4 s, or call reset() once it is fixed.",
+    ),
+    (
+        CircuitOpenError("db", "HALF_OPEN", 3.0, None),
+        "circuit 'db' is half open: call rejected, not attempted. Its probes are under way: retry in 3.0 s.",
+    ),
+    (
+        CircuitOpenError("db", "PERMANENT_OPEN", float("inf"), "unauthorized"),
+        "circuit 'db' is permanently open (unauthorized): call rejected, not attempted. Time does not close it: "
+        "call reset(force=True) once the cause is fixed.",
+    ),
+    (
+        CircuitOpenError("db", "FORCED_OPEN", float("inf"), "maintenance"),
+        "circuit 'db' is forced open (maintenance): call rejected, not attempted. It is held open by hand: "
+        "call reset() to let calls through.",
+    ),
+    (
+        CircuitConflictError("db", "open_for=60.0", "open_for=5.0"),
+        "circuit 'db' exists with another configuration.\n  existing:  open_for=60.0\n  requested: open_for=5.0\n"
+        "Use one configuration for one name, another name, or another registry=BreakerRegistry().",
+    ),
+    (
+        ResetRefusedError("db", "unauthorized"),
+        "circuit 'db' is permanently open (unauthorized). Fix the cause, then call "
+        "reset(force=True, reason=..., by=...).",
+    ),
+    (ResumeRefusedError("a reason is needed"), "cannot resume: a reason is needed."),
+    (
+        ResumeRefusedError("no active key", "keys"),
+        "cannot resume: check 'keys' failed: no active key. Fix it, then call resume() again.",
+    ),
+    (
+        TaskLimitError("c", 2, iter(["a", "b"])),
+        "task 'c' refused: the registry holds 2 tasks, its limit is 2: a, b. Unregister one, or raise max_tasks.",
+    ),
+    (TaskExistsError("a"), "task 'a' is registered already. Unregister it first, or pass replace=True."),
+    (RegistryStoppedError("a"), "task 'a' refused: the registry has been shut down. Make a new TaskRegistry."),
+    (NotFoundError("breaker", "dbb", ["x", "db"]), "no breaker is named 'dbb'. There are: db, x."),
+    (NotFoundError("task", "t", []), "no task is named 't'. There are: none."),
+    (
+        StateError("sqlite store s.db", "dormancy", "not valid JSON"),
+        "record 'dormancy' in sqlite store s.db: not valid JSON.",
+    ),
+]
+
+ALL = [value for _, value in inspect.getmembers(errors, inspect.isclass) if issubclass(value, SelfhealError)]
+SAMPLES = [error for error, _ in TOLD]
+
+
+def fields(error: SelfhealError) -> dict[str, object]:
+    """The public attributes of an error, those of exceptions in general apart."""
+    names = set(dir(error)) - set(dir(ImportError())) - set(dir(KeyError()))
+    return {name: getattr(error, name) for name in names if not name.startswith("_")}
+
+
+@pytest.mark.parametrize(("error", "text"), TOLD, ids=lambda v: type(v).__name__ if isinstance(v, Exception) else "")
+def test_message(error: SelfhealError, text: str) -> None:
+    """The message names the thing, what happened to it, and the next step."""
+    assert str(error) == text
+
+
+def test_every_error_is_sampled_here() -> None:
+    """No error class goes without the tests of this page, bases apart."""
+    assert {type(error) for error in SAMPLES} == set(ALL) - {SelfhealError, TaskError}
+
+
+@pytest.mark.parametrize("error", SAMPLES, ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_errors_pickle(error: SelfhealError, protocol: int) -> None:
+    """An error survives pickling with its type, message and values."""
+    back = pickle.loads(pickle.dumps(error, protocol))
+
+    assert type(back) is type(error)
+    assert str(back) == str(error)
+    assert fields(back) == fields(error)
+
+
+@pytest.mark.parametrize("error", SAMPLES, ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_errors_copy(error: SelfhealError, copied: type) -> None:
+    """An error survives copying with its type, message and values."""
+    back = copied(error)
+
+    assert type(back) is type(error)
+    assert back is not error
+    assert str(back) == str(error)
+    assert fields(back) == fields(error)
+
+
+@pytest.mark.parametrize("error", SAMPLES, ids=lambda e: type(e).__name__)
+def test_errors_carry_values(error: SelfhealError) -> None:
+    """Every error carries at least one value as an attribute that its docstring or class documents."""
+    assert fields(error)
+    for name in fields(error):
+        assert re.search(rf"^\s+{name}: ", type(error).__doc__ or "", re.M) or getattr(type(error), name).__doc__
+
+
+def test_the_drawn_tree_is_the_tree() -> None:
+    """The tree in the module's docstring shows each class below its base, with the built-in it also is."""
+    drawn = re.findall(r"^    ([│├└─ ]*)(\w+)(?: \((\w+)\))?", errors.__doc__ or "", re.M)
+    trail: list[str] = []
+    seen = {}
+    for lead, name, builtin in drawn:
+        depth = len(lead) // 4
+        trail[depth:] = [name]
+        seen[name] = (trail[depth - 1] if depth else "Exception", builtin)
+
+    true = {c.__name__: (c.__bases__[0].__name__, "".join(b.__name__ for b in c.__bases__[1:])) for c in ALL}
+    assert seen == true
+
+
+def test_open_circuit_has_no_retry_when_only_a_person_can_say() -> None:
+    """``retry_after`` is seconds, or ``None`` where time alone does not end the refusal."""
+    assert CircuitOpenError("db", "OPEN", 1.5, None).retry_after == 1.5
+    assert CircuitOpenError("db", "FORCED_OPEN", float("inf"), None).retry_after is None
+
+
+def test_open_circuit_error_costs_no_python_code() -> None:
+    """A refusal builds no message: neither the class nor its base has an ``__init__`` of its own."""
+    assert CircuitOpenError.__init__ is Exception.__init__
+
+
+@pytest.mark.parametrize(
+    ("error", "base"),
+    [(ConfigError, ValueError), (MissingExtraError, ImportError), (NotFoundError, KeyError)],
+)
+def test_errors_are_also_the_builtin_one_would_expect(error: type, base: type) -> None:
+    """Who catches the built-in error catches selfheal's."""
+    assert issubclass(error, base)
