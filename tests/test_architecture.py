@@ -42,11 +42,11 @@ FLOORS = {
 CORE = {"attr", "attrs", "cattrs", "dotenv", "numpy", "psutil", "sklearn", "typing_extensions"}
 """Third parties that the core may import; ``integrations`` and ``cli`` may import others."""
 
-GENERATED_CODE: set[str] = set()
-"""The only modules that may compile and execute code they made themselves."""
+GENERATED_CODE = {"selfheal/policies/breaker/template.py"}
+"""The only modules that may compile code they made themselves (as attrs does for ``__init__``)."""
 
 BANNED_IMPORTS = {"pickle", "marshal", "shelve", "dill", "cloudpickle"}
-BANNED_CALLS = {"eval", "exec", "os.system", "os.popen", "pickle.loads", "pickle.load"}
+BANNED_CALLS = {"eval", "exec", "compile", "os.system", "os.popen", "pickle.loads", "pickle.load"}
 WALL_CLOCK_CALLS = {"datetime.now", "datetime.utcnow", "datetime.today", "date.today", "datetime.datetime.now"}
 BANNED_NAMES = {"util", "utils", "helper", "helpers", "manager", "managers", "misc", "common"}
 MODULE_LINES = 350
@@ -231,10 +231,10 @@ def test_package(check: object) -> None:
 
 
 def test_generated_code_is_still_generated() -> None:
-    """Each module allowed to run generated code is there and does."""
+    """Each module allowed to compile generated code is there and does; nothing is allowed for the future."""
     modules = {module.path: module for module in read_package(ROOT).values()}
     for path in GENERATED_CODE:
-        assert re.search(r"\b(exec|eval)\(", ast.unparse(modules[path].tree)), path
+        assert "compile" in {ast.unparse(n.func) for n in ast.walk(modules[path].tree) if isinstance(n, ast.Call)}
 
 
 MADE_UP = [
@@ -252,6 +252,7 @@ MADE_UP = [
     (check_third_parties, "state/files.py", "import pickle", "runs what it reads"),
     (check_calls, "policies/rules.py", "eval('1')", "eval() is never used"),
     (check_calls, "policies/rules.py", "def f(s):\n    exec(s)", "exec() is never used"),
+    (check_calls, "policies/rules.py", "compile('1', '', 'eval')", "compile() is never used"),
     (check_calls, "policies/rules.py", "os.system('ls')", "os.system() is never used"),
     (check_calls, "policies/rules.py", "run('ls', shell=True)", "shell= is never used"),
     (check_calls, "policies/rules.py", "datetime.now(UTC)", "bypasses the clock"),
