@@ -7,6 +7,7 @@ is a count.
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import threading
 from collections.abc import Mapping
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import attrs
 from dotenv import dotenv_values
+
+logger = logging.getLogger("reference_app.keys")
 
 VARIABLE = "SUMMARY_API_KEYS"
 
@@ -112,7 +115,11 @@ class KeyPool:
         if VARIABLE in self._environ:
             return self._environ[VARIABLE]
         for name in (".env.local", ".env"):
-            found = dotenv_values(self._directory / name, interpolate=False)
+            try:
+                found = dotenv_values(self._directory / name, interpolate=False)
+            except (OSError, UnicodeDecodeError) as error:
+                logger.error("%s cannot be read, so there are no keys: %s", name, error)
+                return ""
             if VARIABLE in found:
                 return found[VARIABLE] or ""
         return ""

@@ -1,0 +1,137 @@
+"""What the reference app can be told, by command line and environment."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from selfheal.errors import ConfigError
+from selfheal.integrations.http import check_bind
+from selfheal.validators import between
+
+TOKEN = "SELFHEAL_TOKEN"
+PREFIX = "REFERENCE_APP_"
+_DAY = 86_400.0
+
+
+@attrs.frozen(kw_only=True)
+class AppConfig:
+    """The app's settings; all durations in seconds.
+
+    Args:
+        host: address to listen on.
+        port: TCP port to listen on; 0 takes a free one.
+        state_dir: holds the two databases, ``.env.local``, the provider's files and the pid file.
+        token: lets its bearer steer; empty: a fresh one is made and printed at each start.
+        admin_token: lets its bearer inject faults into the provider; empty: nobody may.
+        detection_every: between two looks at keys, process, requests and breaker.
+        healing_every: between two looks at the alerts that wait for a healing.
+        preventive_every: between two preventive healings.
+        trim_every: between two trims of the request log.
+        backoff_base: wait after the first failed healing.
+        backoff_cap: longest wait between two healings.
+        open_for: how long a breaker refuses before it lets a probe through.
+        upstream_timeout: for an answer of the provider.
+        stop_timeout: for everything to end, when the app is told to.
+        keep_requests: how many requests the log keeps.
+
+    Raises:
+        ConfigError: if a value is out of range, or a host that others can reach is given without a token.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = attrs.field(default=3001, validator=between(0, 65_535))
+    state_dir: Path = attrs.field(default=Path(".reference_app"), converter=Path)
+    token: str = attrs.field(default="", repr=False)
+    admin_token: str = attrs.field(default="", repr=False)
+    detection_every: float = attrs.field(default=300.0, validator=between(0.01, _DAY, "s"))
+    healing_every: float = attrs.field(default=1.0, validator=between(0.01, _DAY, "s"))
+    preventive_every: float = attrs.field(default=600.0, validator=between(0.01, _DAY, "s"))
+    trim_every: float = attrs.field(default=3600.0, validator=between(0.01, _DAY, "s"))
+    backoff_base: float = attrs.field(default=5.0, validator=between(0.001, _DAY, "s"))
+    backoff_cap: float = attrs.field(default=600.0, validator=between(0.001, _DAY, "s"))
+    open_for: float = attrs.field(default=60.0, validator=between(0.001, _DAY, "s"))
+    upstream_timeout: float = attrs.field(default=5.0, validator=between(0.1, 300.0, "s"))
+    stop_timeout: float = attrs.field(default=10.0, validator=between(0.1, 300.0, "s"))
+    keep_requests: int = attrs.field(default=10_000, validator=between(1, 10_000_000))
+
+    def __attrs_post_init__(self) -> None:
+        check_bind(self.host, self.token)
+
+    def faster(self, speed: float) -> AppConfig:
+        """The same policy with its clockwork ``speed`` times faster: intervals, backoff and open time are divided.
+
+        What depends on the world and not on policy (network and stop timeouts) stays as it is.
+        ``healing_every`` does not go below 0.05.
+
+        Raises:
+            ConfigError: if ``speed`` is not between 1 and 1000, or a value becomes too small.
+        """
+        if not 1 <= speed <= 1000:
+            raise ConfigError("--speed", speed, "between 1 and 1000", "1")
+        return attrs.evolve(
+            self,
+            detection_every=self.detection_every / speed,
+            healing_every=max(self.healing_every / speed, min(self.healing_every, 0.05)),
+            preventive_every=self.preventive_every / speed,
+            trim_every=self.trim_every / speed,
+            backoff_base=self.backoff_base / speed,
+            backoff_cap=self.backoff_cap / speed,
+            open_for=self.open_for / speed,
+        )
+
+
+_OPTIONS: dict[str, tuple[type, str]] = {
+    "host": (str, "address to listen on"),
+    "port": (int, "TCP port to listen on; 0 takes a free one"),
+    "state_dir": (Path, "directory of the databases, .env.local and the pid file"),
+    "detection_every": (float, "seconds between two detections"),
+    "healing_every": (float, "seconds between two looks at waiting alerts"),
+    "preventive_every": (float, "seconds between two preventive healings"),
+    "backoff_base": (float, "seconds to wait after the first failed healing"),
+    "backoff_cap": (float, "seconds to wait at most between two healings"),
+    "open_for": (float, "seconds that a breaker refuses before it probes"),
+    "upstream_timeout": (float, "seconds to wait for the provider's answer"),
+    "keep_requests": (int, "how many requests the log keeps"),
+}
+
+
+def read_config(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> AppConfig:
+    """Make the configuration: command line first, then ``REFERENCE_APP_…`` variables, then the defaults.
+
+    Raises:
+        ConfigError: if a value is not accepted.
+        SystemExit: if the command line cannot be read, or asks for help.
+    """
+    defaults = AppConfig()
+    parser = argparse.ArgumentParser(
+        prog="python -m examples.reference_app",
+        description="A document-summary gateway that heals itself.",
+        epilog=f"Each option can be given as a variable too: {PREFIX}PORT=3002. {TOKEN} holds the token for steering "
+        "calls (made and printed when absent), PROVIDER_ADMIN_TOKEN the one for injecting faults.",
+    )
+    for name, (kind, meaning) in _OPTIONS.items():
+        told = f"{meaning} (default: {getattr(defaults, name)})"
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, help=told)
+    parser.add_argument("--speed", type=float, help="run the clockwork this many times faster (default: 1)")
+    given = vars(parser.parse_args(argv))
+    found: dict[str, Any] = {name: _found(name, kind, given[name], environ) for name, (kind, _) in _OPTIONS.items()}
+    chosen = {name: value for name, value in found.items() if value is not None}
+    speed = _found("speed", float, given["speed"], environ)
+    config = AppConfig(token=environ.get(TOKEN, ""), admin_token=environ.get("PROVIDER_ADMIN_TOKEN", ""), **chosen)
+    return config if speed is None else config.faster(speed)
+
+
+def _found(name: str, kind: type, given: object, environ: Mapping[str, str]) -> Any:
+    variable = PREFIX + name.upper()
+    if given is not None or variable not in environ:
+        return given
+    try:
+        return kind(environ[variable])
+    except ValueError as error:
+        raise ConfigError(variable, environ[variable], f"text that {kind.__name__} can read") from error

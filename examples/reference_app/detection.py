@@ -1,0 +1,132 @@
+"""Detection: looks at the service every so often and says on the bus what is wrong with it. It repairs nothing."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from examples.reference_app.keys import KeyPool
+from examples.reference_app.provider_process import ProviderProcess
+from examples.reference_app.request_log import RequestLog
+from selfheal import Alert, CircuitBreaker, EventBus, FeatureFlags
+from selfheal.clock import SYSTEM_CLOCK, Clock
+from selfheal.events import AlertCleared, HealingFinished, Severity
+
+logger = logging.getLogger("reference_app.detection")
+
+DEGRADED_SHARE = 0.2
+"""Share of degraded replies since the last look from which on it is a problem."""
+
+
+class Detection:
+    """One look at a time: :meth:`look` is a registered task.
+
+    A problem that goes on is one alert. It is raised again only when a healing of it was called a success
+    and the next look still finds it.
+
+    Args:
+        keys: no active key is a problem.
+        process: a provider process that does not run is one, unless process monitoring is switched off.
+        breaker: while it is not closed, the provider is not in use, which is one.
+        log: degraded replies since the last look are one, from :data:`DEGRADED_SHARE` on.
+        flags: switch detection off and on, live.
+        events: where alerts go.
+        clock: for the time of an alert.
+    """
+
+    def __init__(
+        self,
+        *,
+        keys: KeyPool,
+        process: ProviderProcess,
+        breaker: CircuitBreaker,
+        log: RequestLog,
+        flags: FeatureFlags,
+        events: EventBus,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._keys = keys
+        self._process = process
+        self._breaker = breaker
+        self._log = log
+        self._flags = flags
+        self._events = events
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._open: dict[str, Alert] = {}
+        self._seen = log.tally().last_id
+        self._subscription = events.subscribe(self._healing_finished, HealingFinished, inline=True)
+
+    @property
+    def open(self) -> tuple[Alert, ...]:
+        """The problems found and not gone, oldest first."""
+        with self._lock:
+            return tuple(self._open.values())
+
+    def close(self) -> None:
+        """Listen to the bus no more."""
+        self._subscription.cancel()
+
+    def look(self) -> list[Alert]:
+        """Look once; raise what is new, clear what is gone. Returns every problem found, old and new."""
+        if not self._flags.auto_detection:
+            return []
+        found = {alert.fingerprint: alert for alert in self._problems()}
+        with self._lock:
+            new = [alert for fingerprint, alert in found.items() if fingerprint not in self._open]
+            gone = [fingerprint for fingerprint in self._open if fingerprint not in found]
+            self._open = {**{f: a for f, a in self._open.items() if f in found}, **{a.fingerprint: a for a in new}}
+        for fingerprint in gone:
+            logger.info("gone: %s", fingerprint)
+            self._events.publish(AlertCleared(at=self._clock.wall(), fingerprint=fingerprint))
+        for alert in new:
+            logger.warning("found: %s", alert.message)
+            self._events.publish(alert)
+        return list(found.values())
+
+    def _problems(self) -> list[Alert]:
+        return [alert for alert in (self._no_keys(), self._dead(), self._unused(), self._degraded()) if alert]
+
+    def _no_keys(self) -> Alert | None:
+        counts = self._keys.counts()
+        if counts.active:
+            return None
+        told = f"no active api keys: {counts.total} configured, {counts.failed} refused"
+        return self._alert("no_active_keys", "key-pool", "active_keys", 0.0, told)
+
+    def _dead(self) -> Alert | None:
+        if not self._flags.process_monitoring or self._process.alive():
+            return None
+        return self._alert("process_dead", "provider", "alive", 0.0, "the provider process does not run")
+
+    def _unused(self) -> Alert | None:
+        snapshot = self._breaker.snapshot()
+        if snapshot.state == "CLOSED":
+            return None
+        told = f"circuit {snapshot.name!r} is {snapshot.state}: {snapshot.reason}"
+        return self._alert("breaker_opened", snapshot.name, "failures", float(snapshot.failure_count), told)
+
+    def _degraded(self) -> Alert | None:
+        tally = self._log.tally(after=self._seen)
+        self._seen = tally.last_id
+        share = tally.degraded / tally.total if tally.total else 0.0
+        if share < DEGRADED_SHARE:
+            return None
+        told = f"{tally.degraded} of the last {tally.total} replies were degraded: {self._log.last_error()}"
+        return self._alert("degraded_replies", "gateway", "degraded_share", share, told)
+
+    def _alert(self, kind: str, target: str, metric: str, value: float, message: str) -> Alert:
+        return Alert(
+            at=self._clock.wall(),
+            kind=kind,
+            target=target,
+            metric=metric,
+            value=value,
+            severity=Severity.CRITICAL,
+            message=message,
+        )
+
+    def _healing_finished(self, event: HealingFinished) -> None:
+        if event.outcome == "healed":
+            with self._lock:
+                self._open.pop(event.alert.fingerprint, None)

@@ -1,0 +1,110 @@
+"""Healing: what the app does about an alert. It tries for real, and raises when it cannot."""
+
+from __future__ import annotations
+
+import logging
+
+from examples.reference_app.keys import ApiKey, KeyPool
+from examples.reference_app.provider_process import ProviderProcess
+from examples.reference_app.upstream import ProviderUnreachableError, Upstream
+from selfheal import Alert, CircuitBreaker, FeatureFlags
+
+logger = logging.getLogger("reference_app.repair")
+
+_PROBE = (
+    "A summary keeps what matters and leaves out the rest. The service sends this text to see whether its provider "
+    "can still write one. If it can, the answer is one of these sentences."
+)
+
+
+class NeedsAPersonError(Exception):
+    """Everything that can be repaired is, and yet a person has to act."""
+
+
+class Repair:
+    """Brings the provider back into use, whichever alert says that it is out of use.
+
+    In this order: there must be a key; the process must run; refused keys are shown to the provider again;
+    the provider must summarise a text; the gateway's breaker is closed. A breaker that is permanently open is
+    for a person to close, so that is where repair ends.
+
+    The calls made here run under the healer's own breaker, not the gateway's.
+
+    Args:
+        keys: the keys to call the provider with.
+        process: restarted when it is dead, or does not answer.
+        upstream: to try keys and the provider.
+        breaker: the gateway's breaker, closed after a successful probe.
+        flags: with process monitoring switched off the process is not touched.
+    """
+
+    def __init__(
+        self,
+        *,
+        keys: KeyPool,
+        process: ProviderProcess,
+        upstream: Upstream,
+        breaker: CircuitBreaker,
+        flags: FeatureFlags,
+    ) -> None:
+        self._keys = keys
+        self._process = process
+        self._upstream = upstream
+        self._breaker = breaker
+        self._flags = flags
+
+    def heal(self, alert: Alert) -> str:
+        """Repair what ``alert`` is about; returns what was done.
+
+        Raises:
+            NoActiveKeysError: if no key is there, or none is accepted.
+            UpstreamError: if the provider cannot be brought to summarise.
+            NeedsAPersonError: if all works again and the gateway's breaker is permanently open.
+        """
+        logger.info("healing %s", alert.fingerprint)
+        done = [self._ensure_running(), *self._answering(self._keys.refused()), self._close()]
+        return ", ".join(step for step in done if step)
+
+    def prevent(self) -> str:
+        """The same before anything is wrong, every key included; returns what was done.
+
+        Raises:
+            NoActiveKeysError: if no key is accepted.
+            UpstreamError: if the provider cannot be brought to summarise.
+        """
+        done = [self._ensure_running(), *self._answering(self._keys.all())]
+        return ", ".join(step for step in done if step)
+
+    def _ensure_running(self) -> str:
+        if self._process.alive() or not self._flags.process_monitoring:
+            return ""
+        self._process.start()
+        return "started the provider"
+
+    def _answering(self, keys: tuple[ApiKey, ...]) -> list[str]:
+        """Try ``keys`` and a summary; a provider that runs and gives no answer at all is restarted, once."""
+        try:
+            return self._try(keys)
+        except ProviderUnreachableError as silence:
+            if not self._flags.process_monitoring:
+                raise
+            logger.warning("restarting the provider: %s", silence)
+            self._process.restart()
+            return ["restarted the provider", *self._try(keys)]
+
+    def _try(self, keys: tuple[ApiKey, ...]) -> list[str]:
+        accepted = [self._upstream.validate(key) for key in keys]
+        self._keys.need_active()
+        self._upstream.summarise(_PROBE, 1)
+        return [f"{sum(accepted)} of {len(accepted)} keys accepted" if accepted else "", "the provider answers"]
+
+    def _close(self) -> str:
+        state = self._breaker.state
+        if state == "PERMANENT_OPEN":
+            raise NeedsAPersonError(
+                f"the provider answers, and circuit {self._breaker.name!r} is PERMANENT_OPEN: a person must reset it"
+            )
+        if state not in ("OPEN", "HALF_OPEN"):
+            return ""
+        self._breaker.reset(reason="the provider answers again", by="healer")
+        return f"closed circuit {self._breaker.name!r}"
