@@ -24,6 +24,9 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 import selfheal
+from selfheal import events
+from selfheal.errors import SelfhealError
+from selfheal.events import Event
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -219,3 +222,21 @@ def test_broken_links_are_found(tmp_path: Path) -> None:
     )
 
     assert broken_links(page) == ["b.md", "d.png", "#nope", "page.md#nope"]
+
+
+@pytest.mark.parametrize(("page", "base"), [("errors.md", SelfhealError), ("events.md", Event)])
+def test_reference_lists_every_record(page: str, base: type) -> None:
+    """The page of errors, and that of events, has a row for each class there is, and no other."""
+    rows = re.findall(r"^\| `([A-Z]\w+)` \|.*\|$", (ROOT / "docs" / "reference" / page).read_text(), re.M)
+    module = importlib.import_module(base.__module__)
+    there = [n for n, c in vars(module).items() if isinstance(c, type) and issubclass(c, base) and c is not Event]
+
+    assert sorted(rows) == sorted(there)
+
+
+def test_reference_of_events_lists_every_field() -> None:
+    """Each row of the events page names the fields of its record, in order."""
+    text = (ROOT / "docs" / "reference" / "events.md").read_text()
+    for name, fields in re.findall(r"^\| `([A-Z]\w+)` \|.*\| (.*) \|$", text, re.M):
+        declared = [field.name for field in attrs.fields(getattr(events, name)) if field.name != "at"]
+        assert re.findall(r"`(\w+)`", re.sub(r"\(.*?\)", "", fields)) == declared, name
