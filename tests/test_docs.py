@@ -9,6 +9,7 @@ The convention, for README.md and every page below docs/:
 
 from __future__ import annotations
 
+import copy
 import doctest
 import importlib
 import json
@@ -27,6 +28,8 @@ import selfheal
 from selfheal import events
 from selfheal.errors import SelfhealError
 from selfheal.events import Event
+from selfheal.policies.breaker import BreakerConfig
+from selfheal.policies.breaker.machine import NO_VERDICT, BreakerMachine, Outcome, Permit, Verdict
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -240,3 +243,33 @@ def test_reference_of_events_lists_every_field() -> None:
     for name, fields in re.findall(r"^\| `([A-Z]\w+)` \|.*\| (.*) \|$", text, re.M):
         declared = [field.name for field in attrs.fields(getattr(events, name)) if field.name != "at"]
         assert re.findall(r"`(\w+)`", re.sub(r"\(.*?\)", "", fields)) == declared, name
+
+
+def test_the_state_diagram_is_the_machine() -> None:
+    """The README draws exactly the moves that the breaker's machine makes by itself, and the forced reset."""
+    text = (ROOT / "README.md").read_text()
+    drawn = set(re.findall(r"^    (\w+) --> (\w+):", text, re.M))
+
+    assert drawn == _moves() | {("PERMANENT_OPEN", "CLOSED")}
+
+
+def _moves() -> set[tuple[str, str]]:
+    """All moves of the machine in any run of eight steps: calls that end in any way, and time."""
+    rules = BreakerConfig(failure_threshold=2, permanent_threshold=4, open_for=60.0)
+    outcomes = [(o, NO_VERDICT) for o in Outcome] + [(Outcome.FAILURE, Verdict(permanent="unauthorized"))]
+    seen: set[tuple[str, str]] = set()
+    runs = [BreakerMachine(rules, 1000.0)]
+    for step in range(1, 9):
+        after = {}
+        for machine in runs:
+            for outcome, verdict in outcomes:
+                moved = copy.deepcopy(machine)
+                now = 1000.0 + 61.0 * step
+                permit = moved.acquire(now)
+                if isinstance(permit, Permit):
+                    moved.record(permit, outcome, now, verdict=verdict)
+                seen |= {(move.old.value, move.new.value) for move in moved.moves}
+                moved.moves.clear()
+                after[moved.state, moved.consecutive] = moved
+        runs = list(after.values())
+    return seen
