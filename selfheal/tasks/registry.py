@@ -1,0 +1,388 @@
+"""The face: :class:`TaskRegistry`, the one place where a service keeps its background work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from selfheal.clock import SYSTEM_CLOCK
+from selfheal.errors import NotFoundError, RegistryStoppedError, TaskExistsError, TaskLimitError
+from selfheal.events import DEFAULT_BUS, Event, EventBus, WorkersExhausted
+from selfheal.forking import track
+from selfheal.tasks import exits
+from selfheal.tasks.book import TaskBook
+from selfheal.tasks.engine import Engine
+from selfheal.tasks.handle import TaskHandle
+from selfheal.tasks.inline import InlineRunner
+from selfheal.tasks.options import RegistryOptions, TaskOptions
+from selfheal.tasks.schedule import Hold
+from selfheal.tasks.signals import SIGTERM, SignalGuard
+from selfheal.tasks.snapshots import RegistrySnapshot, RegistryState, ShutdownReport, TaskSnapshot, summary
+from selfheal.tasks.stopping import Stopper
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from selfheal.clock import Clock
+    from selfheal.tasks.task import Task
+
+_FORK_WAIT = 1.0
+"""Real seconds a fork may wait for the registry to come to rest."""
+
+
+class TaskRegistry:
+    """Runs callables on a fixed grid of times, none ever twice at once, and always knows how to stop.
+
+    No thread is started before the first task is registered, and none is left after :meth:`shutdown`.
+    Usable as a context manager that shuts down at its end.
+
+    Args:
+        clock: by which tasks are due.
+        events: where failures, overdue runs, exhaustion and clock jumps are published.
+        start: start threads as soon as there is a task; otherwise call :meth:`start` or :meth:`run_due`.
+        on_exhausted: called with the event when ``max_abandoned`` runs are stuck; must be quick.
+        options: the fields of :class:`~selfheal.tasks.options.RegistryOptions`: ``max_tasks=10``,
+            ``max_workers``, ``max_abandoned=3``, ``exit_timeout=10.0``, ``settle=30.0``, ``owner=None``.
+
+    Raises:
+        ConfigError: if a value is not accepted.
+
+    >>> registry = TaskRegistry(start=False)
+    >>> handle = registry.register_interval("poll", lambda: None, every=10)
+    >>> registry.snapshot().total_tasks
+    1
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        events: EventBus = DEFAULT_BUS,
+        start: bool = True,
+        on_exhausted: Callable[[WorkersExhausted], object] | None = None,
+        **options: Any,
+    ) -> None:
+        self._options = RegistryOptions(**options)
+        self._clock = clock
+        self._events = events
+        self._autostart = start
+        self._on_exhausted = on_exhausted
+        self._quiet = False
+        self._forked = False
+        self._fork_locked = False
+        self._signals: SignalGuard | None = None
+        self._book = TaskBook()
+        self._assemble()
+        track(self)
+        exits.take_over(self, self._options.owner)
+
+    def _assemble(self) -> None:
+        """Make everything that holds a lock or a thread; once more in a forked child."""
+        self._engine = Engine(
+            self._book,
+            self._clock,
+            self._publish,
+            max_workers=self._options.workers,
+            max_abandoned=self._options.max_abandoned,
+            settle=self._options.settle,
+            on_exhausted=self._on_exhausted,
+        )
+        self._lock = self._engine.lock
+        self._inline = InlineRunner(self._engine)
+        self._stopper = Stopper(self._engine)
+
+    def __enter__(self) -> TaskRegistry:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+
+    def __repr__(self) -> str:
+        return f"TaskRegistry(state={self.state.value!r}, tasks={list(self._book.tasks)})"
+
+    # --- registering
+
+    def register_interval(
+        self,
+        id: str,
+        fn: Callable[[], object],
+        every: float,
+        enabled: bool = True,
+        replace: bool = True,
+        **options: Any,
+    ) -> TaskHandle:
+        """Run ``fn`` every ``every`` seconds, first after ``first_after`` (default: ``every``).
+
+        Args:
+            id: its name. A task of this name is replaced: a run of it under way ends, but its result is
+                not counted, and the new task's first run waits for that.
+            fn: called without arguments; sync or async.
+            every: seconds.
+            enabled: ``False`` registers it paused.
+            replace: ``False`` refuses to replace a task.
+            options: further fields of :class:`~selfheal.tasks.options.TaskOptions`: ``first_after``, ``misfire``,
+                ``misfire_grace``, ``overrun``, ``timeout``, ``on_stuck``, ``owner``, ``loop``.
+
+        Raises:
+            TaskLimitError: if the registry is full; lists what it holds.
+            TaskExistsError: if the id is taken and ``replace=False``.
+            RegistryStoppedError: if the registry was shut down.
+            ConfigError: if a value is not accepted.
+        """
+        return self._register(TaskOptions(id=id, fn=fn, every=every, **options), enabled, replace)
+
+    def register_once(
+        self,
+        id: str,
+        fn: Callable[[], object],
+        after: float = 0.0,
+        enabled: bool = True,
+        replace: bool = True,
+        **options: Any,
+    ) -> TaskHandle:
+        """Run ``fn`` once, ``after`` seconds from now. Otherwise as :meth:`register_interval`.
+
+        A finished single run stays listed until its place is needed; it does not count as a live task.
+        """
+        return self._register(TaskOptions(id=id, fn=fn, first_after=after, **options), enabled, replace)
+
+    def _register(self, options: TaskOptions, enabled: bool, replace: bool) -> TaskHandle:
+        limit = self._options.max_tasks
+        with self._lock:
+            if self._stopper.begun:
+                raise RegistryStoppedError(options.id)
+            old = self._book.tasks.get(options.id)
+            if old is not None and not replace:
+                raise TaskExistsError(options.id)
+            if old is None:
+                live = self._book.live_tasks() if len(self._book.tasks) >= limit else []
+                if len(live) >= limit:
+                    raise TaskLimitError(options.id, limit, live)
+                self._book.make_room(limit)
+            task = self._book.add(options, self._clock.monotonic(), enabled)
+            due = task.schedule.due
+        if self._autostart and not self._forked and not self._engine.started:
+            self.start()
+        self._engine.expect(due)
+        return TaskHandle(self, task.id, task.generation)
+
+    def unregister(self, id: str, *, generation: int | None = None) -> bool:
+        """Take a task out. A run of it under way ends by itself; its result is not counted.
+
+        Args:
+            id: which.
+            generation: only if it is this registration of the id.
+
+        Returns:
+            Whether there was one.
+        """
+        with self._lock:
+            task = self._book.tasks.get(id)
+            if task is None or generation not in (None, task.generation):
+                return False
+            self._book.remove(task)
+            return True
+
+    def unregister_owner(self, owner: str) -> list[str]:
+        """Take out every task that was registered with ``owner``; return their ids."""
+        with self._lock:
+            gone = [task for task in self._book.tasks.values() if task.options.owner == owner]
+            for task in gone:
+                self._book.remove(task)
+        return [task.id for task in gone]
+
+    # --- steering
+
+    def pause(self, id: str) -> bool:
+        """Hold a task back. Its grid stays, a run under way goes on. Tell whether this changed anything.
+
+        Raises:
+            NotFoundError: if there is no such task.
+        """
+        with self._lock:
+            return self._find(id).schedule.pause(Hold.OWN)
+
+    def resume(self, id: str) -> bool:
+        """Let a task run again from its next slot on; slots that passed are no misses. Tell whether this changed anything.
+
+        Raises:
+            NotFoundError: if there is no such task.
+        """
+        with self._lock:
+            return self._resume([self._find(id)]) != ()
+
+    def pause_all(self) -> tuple[str, ...]:
+        """Hold every task back, those registered later too, until :meth:`resume_all`. Return the ids this paused."""
+        with self._lock:
+            return self._book.pause_all()
+
+    def resume_all(self) -> tuple[str, ...]:
+        """Undo :meth:`pause_all`; a task that was paused on its own stays paused. Return the ids this resumed."""
+        with self._lock:
+            return self._resume(self._book.tasks.values(), Hold.ALL)
+
+    def _resume(self, tasks: Iterable[Task], *holds: Hold) -> tuple[str, ...]:
+        if self._stopper.begun:
+            return ()
+        resumed = self._book.resume(tasks, self._clock.monotonic(), *holds)
+        self._engine.expect(self._book.next_due())
+        return resumed
+
+    def _find(self, id: str) -> Task:
+        task = self._book.tasks.get(id)
+        if task is None:
+            raise NotFoundError("task", id, self._book.tasks)
+        return task
+
+    # --- running and stopping
+
+    def start(self) -> None:
+        """Start the scheduler thread, if it is not running. In a forked child this is what starts it again.
+
+        Raises:
+            RegistryStoppedError: if the registry was shut down.
+        """
+        with self._lock:
+            if self._stopper.begun:
+                raise RegistryStoppedError("start")
+            if self._forked:
+                self._forked = False
+                self._book.realign(self._clock.monotonic())
+            self._autostart = True
+        exits.watch(self)
+        self._engine.start()
+
+    def run_due(self) -> int:
+        """Run everything that is due now in the calling thread, one after the other; tell how many ran.
+
+        For tests on a virtual clock and for hosts that drive the registry from a loop of their own; made
+        with ``start=False``. Async tasks are run to their end here too.
+        """
+        return 0 if self._stopper.begun else self._inline.run_due()
+
+    def wait_idle(self, timeout: float = 5.0) -> bool:
+        """Wait until no run is queued or under way, at most ``timeout`` real seconds; tell whether it came to that."""
+        return self._stopper.wait_idle(timeout)
+
+    def shutdown(self, timeout: float = 10.0) -> ShutdownReport:
+        """Stop for good: refuse new tasks, drop queued runs, cancel, wait, end the threads.
+
+        Async runs are cancelled; sync runs see :func:`selfheal.tasks.cancel_requested` and are waited for.
+        Calling again does nothing but tell how things stand.
+
+        Args:
+            timeout: real seconds this may take.
+
+        Returns:
+            What was dropped and what is still running. Such a run is on a daemon thread: it does not hold
+            the interpreter's exit.
+        """
+        report = self._stopper.stop(timeout)
+        self._inline.close()
+        self.uninstall_signals()
+        exits.forget(self)
+        return report
+
+    cleanup = shutdown
+
+    async def ashutdown(self, timeout: float = 10.0) -> ShutdownReport:
+        """:meth:`shutdown` without blocking the loop, so that tasks running on it can end."""
+        return await exits.in_a_thread(lambda: self.shutdown(timeout))
+
+    def install_signals(self, signals: Iterable[int] = (SIGTERM,), timeout: float = 10.0) -> tuple[int, ...]:
+        """Shut down when one of ``signals`` comes, then let happen what would have happened without us.
+
+        Only from the main thread. A handler of the host is called as before; an ignored signal stays
+        ignored; a signal with its default action takes that action after the clean-up; a handler that is
+        not Python's is left alone. SIGINT only if you name it: ``asyncio.run`` and anyio look for the default one.
+
+        Args:
+            signals: which.
+            timeout: seconds the clean-up may take.
+
+        Returns:
+            The signals it was installed for.
+
+        Raises:
+            ConfigError: if called in another thread than the main thread.
+        """
+        self._signals = self._signals or SignalGuard(lambda: self.shutdown(timeout))
+        return self._signals.install(signals)
+
+    def uninstall_signals(self) -> None:
+        """Put the handlers back that were there before, wherever ours is still the one installed."""
+        if self._signals is not None:
+            self._signals.uninstall()
+
+    def _at_exit(self, spent: float) -> None:
+        self._quiet = True  # delivering events would start threads
+        self.shutdown(max(self._options.exit_timeout - spent, 0.0))
+
+    def _publish(self, event: Event) -> None:
+        if not self._quiet:
+            self._events.publish(event)
+
+    # --- telling
+
+    @property
+    def state(self) -> RegistryState:
+        """What the registry is doing."""
+        if self._stopper.begun:
+            return RegistryState.STOPPED
+        if self._forked:
+            return RegistryState.FORKED
+        if self._engine.exhausted:
+            return RegistryState.EXHAUSTED
+        return RegistryState.RUNNING if self._engine.started else RegistryState.IDLE
+
+    @property
+    def settling(self) -> float:
+        """Seconds left to let things settle after a clock jump; 0 if there was none lately."""
+        return self._engine.look_at_clocks()
+
+    def snapshot(self) -> RegistrySnapshot:
+        """How everything stands."""
+        with self._lock:
+            tasks = list(self._book.tasks.values())
+            abandoned = len(self._book.abandoned)
+        return summary(
+            tuple(self._tell(task) for task in tasks),
+            max_tasks=self._options.max_tasks,
+            state=self.state.value,
+            abandoned=abandoned,
+            settling=self.settling,
+        )
+
+    def _tell(self, task: Task) -> TaskSnapshot:
+        with self._lock:  # one task at a time: twenty thousand must not hold up the scheduler
+            return task.snapshot(self._clock)
+
+    def _current(self, id: str, generation: int) -> Task | None:
+        """The task of a handle, unless it is gone or was replaced."""
+        task = self._book.tasks.get(id)
+        return task if task is not None and task.generation == generation else None
+
+    # --- around a fork
+
+    def before_fork(self) -> None:
+        """Bring the book to rest, so that the child finds it whole."""
+        self._fork_locked = self._lock.acquire(timeout=_FORK_WAIT)
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        if self._fork_locked:
+            self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        """Keep the tasks, but no thread, lock or run: nothing happens here until :meth:`start`."""
+        exits.keep(self._engine)  # closing the parent's event loop from here would reach into the parent
+        self._forked = not self._stopper.begun
+        self._book.forget_runs(self._clock.monotonic())
+        stopped = self._stopper.begun
+        self._assemble()
+        if stopped:
+            self._stopper.stop(0.0)
+        if self._signals is not None:
+            self._signals.after_fork()
