@@ -9,6 +9,8 @@
     ├── CircuitConflictError (ValueError)   the name is taken by a breaker of another configuration
     ├── ResetRefusedError                   PERMANENT_OPEN is left by reset(force=True) alone
     ├── ResumeRefusedError                  dormancy stays: no reason given, or a check failed
+    ├── HealingFailedError                  a healing says that it did not heal
+    ├── HealingInterruptedError             a healing in progress was told to stop before its next action
     ├── TaskError
     │   ├── TaskLimitError                  the registry is full; lists the tasks it holds
     │   ├── TaskExistsError                 the id is taken and replace=False
@@ -170,6 +172,40 @@ class ResumeRefusedError(SelfhealError):
         if self.failed_check is None:
             return f"cannot resume: {self.why}."
         return f"cannot resume: check {self.failed_check!r} failed: {self.why}. Fix it, then call resume() again."
+
+
+class HealingFailedError(SelfhealError):
+    """A healing did not heal.
+
+    For a healing to raise; and what a breaker is shown where a healing says so without raising.
+
+    Attributes:
+        why: in words.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+    def __str__(self) -> str:
+        return self.why
+
+
+class HealingInterruptedError(SelfhealError):
+    """A healing in progress was told to stop. Let it pass: it is no failure.
+
+    Attributes:
+        guard: what stands against going on (``flags``, ``dormancy``, ``stopped``).
+        reason: in words.
+    """
+
+    def __init__(self, guard: str, reason: str) -> None:
+        super().__init__(guard, reason)
+        self.guard = guard
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the healing stops before its next action: {self.reason}."
 
 
 class TaskError(SelfhealError):

@@ -1,1 +1,21 @@
-"""TODO."""
+"""Healing: alerts answered under guards, recorded, and ended when it does not help."""
+
+from selfheal.healing.healer import Healer
+from selfheal.healing.machine import HealerConfig, HealerOptions
+from selfheal.healing.records import GuardName, HealerSnapshot, HealingRecord, HealingResult, Lane, Outcome
+from selfheal.healing.strategy import CallableStrategy, HealingContext, Strategy
+
+__all__ = [
+    "CallableStrategy",
+    "GuardName",
+    "Healer",
+    "HealerConfig",
+    "HealerOptions",
+    "HealerSnapshot",
+    "HealingContext",
+    "HealingRecord",
+    "HealingResult",
+    "Lane",
+    "Outcome",
+    "Strategy",
+]

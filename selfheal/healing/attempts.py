@@ -1,0 +1,312 @@
+"""The thin shell around the machine: asks the guards, runs one healing, and records what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+
+from selfheal.clock import Clock
+from selfheal.errors import CircuitOpenError, StateError
+from selfheal.events import Alert, EventBus, HealingFinished
+from selfheal.forking import track
+from selfheal.healing.driving import Call, Steps
+from selfheal.healing.history import History
+from selfheal.healing.judging import Judged, error_text, judge_error, judge_result
+from selfheal.healing.machine import (
+    HealerConfig,
+    HealerMachine,
+    Permit,
+    Refused,
+    attempts_per_hour,
+    failing_attempts_per_hour,
+)
+from selfheal.healing.pending import PendingAlerts
+from selfheal.healing.records import GuardName, HealerSnapshot, HealingRecord, Lane, Outcome
+from selfheal.healing.strategy import HealingContext, Strategy
+from selfheal.policies.backoff import ExponentialBackoff
+from selfheal.policies.breaker import BreakerState, CircuitBreaker, Guard
+from selfheal.policies.dormancy import DormantController, ResumeRecord, Trigger
+from selfheal.policies.flags import AUTO_HEALING, PREVENTIVE_HEALING, FeatureFlags
+
+logger = logging.getLogger("selfheal.healing")
+
+_FLAGS = {Lane.HEALING: (AUTO_HEALING,), Lane.PREVENTIVE: (AUTO_HEALING, PREVENTIVE_HEALING)}
+_HELD = (BreakerState.FORCED_OPEN, BreakerState.DISABLED, BreakerState.METRICS_ONLY)
+_LEVEL = {Outcome.HEALED: logging.INFO, Outcome.REFUSED: logging.INFO}
+
+
+class Attempts:
+    """What a healer has besides its strategies: guards, counts, waiting alerts and memory.
+
+    One lock is held while the pure parts decide, and never while a healing, a guard, a check, a store or
+    a subscriber runs.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: HealerConfig,
+        flags: FeatureFlags,
+        dormancy: DormantController,
+        breaker: CircuitBreaker,
+        backoff: ExponentialBackoff,
+        clock: Clock,
+        events: EventBus,
+    ) -> None:
+        self.flags = flags
+        self.dormancy = dormancy
+        self.breaker = breaker
+        self.backoff = backoff
+        self.most = attempts_per_hour(config, backoff)
+        self.most_failing = failing_attempts_per_hour(config, backoff, self.most)
+        self._clock = clock
+        self._events = events
+        self._lock = threading.Lock()
+        self._machine = HealerMachine(config, self.most, backoff.delay)
+        self._pending = PendingAlerts(config.pending_limit, config.alert_ttl)
+        self._history = History(config.history_limit)
+        self._stopped: str | None = None
+        dormancy.on_resume(self._resumed)
+        track(self)
+
+    def submit(self, alert: Alert) -> bool:
+        """Let an alert wait; tell whether it does."""
+        with self._lock:
+            return self._pending.offer(alert, self._clock.monotonic())
+
+    def clear(self, fingerprint: str) -> bool:
+        """Forget a waiting alert; tell whether it waited."""
+        with self._lock:
+            return self._pending.remove(fingerprint)
+
+    def waits(self, fingerprint: str) -> bool:
+        """Whether an alert of this fingerprint waits."""
+        with self._lock:
+            return self._pending.holds(fingerprint)
+
+    def in_turn(self) -> list[Alert]:
+        """The waiting alerts, in the order in which they are to be answered."""
+        with self._lock:
+            return self._pending.in_turn(self._clock.monotonic())
+
+    def history(self) -> tuple[HealingRecord, ...]:
+        """What is remembered, oldest first."""
+        with self._lock:
+            return self._history.records()
+
+    def stop(self, reason: str) -> None:
+        """Begin no more, and tell what is in progress to stop."""
+        self._stopped = reason
+
+    def attempt(self, lane: Lane, alert: Alert, strategy: Strategy) -> Steps[HealingRecord]:
+        """Heal, if every guard lets it; the record tells what came of it."""
+        with contextlib.ExitStack() as stack:
+            standing, guard = self._ask_guards(lane, stack)
+            with self._lock:
+                leave = self._machine.acquire(lane, standing, self._clock.monotonic())
+            if isinstance(leave, Refused):
+                if guard is not None:
+                    guard.cancel()
+                return self.refuse(alert, strategy.name, leave)
+            return (yield from self._run(leave, guard, alert, strategy))
+
+    def refuse(self, alert: Alert, strategy: str, refused: Refused) -> HealingRecord:
+        """Record that nothing was begun, and why."""
+        return self._remember(
+            HealingRecord(
+                alert=alert,
+                strategy=strategy,
+                outcome=Outcome.REFUSED,
+                guard=refused.guard,
+                reason=refused.reason,
+                started=self._clock.wall(),
+                retry_in=refused.retry_in,
+            )
+        )
+
+    def watch_breaker(self) -> None:
+        """Go dormant if the breaker is permanently open, whoever opened it."""
+        if self.breaker.state is not BreakerState.PERMANENT_OPEN or self.dormancy.is_dormant:
+            return
+        why = self.breaker.snapshot().permanent_open_reason
+        if why is not None:
+            self._go_dormant(f"circuit {self.breaker.name!r} is permanently open: {why}", "circuit_breaker")
+
+    def snapshot(self) -> HealerSnapshot:
+        """Everything there is to see now."""
+        enabled, dormant = self.flags.auto_healing, self.dormancy.record
+        with self._lock:
+            machine, now = self._machine, self._clock.monotonic()
+            self._pending.expire(now)
+            failures = machine.failures[Lane.HEALING]
+            return HealerSnapshot(
+                enabled=enabled,
+                is_dormant=dormant is not None,
+                dormant_reason=None if dormant is None else dormant.reason,
+                consecutive_failures=failures,
+                backoff_delay=self.backoff.delay(failures) if failures else 0.0,
+                retry_in=machine.retry_in(Lane.HEALING, now),
+                total_attempts=machine.attempts,
+                successful_healings=machine.outcomes[Outcome.HEALED],
+                failed_healings=machine.outcomes[Outcome.FAILED],
+                interrupted_healings=machine.outcomes[Outcome.INTERRUPTED],
+                refused=dict(machine.refused),
+                pending=len(self._pending),
+                dropped=self._pending.dropped,
+                expired=self._pending.expired,
+                running=machine.running,
+                probation=machine.probation,
+                preventive_failures=machine.failures[Lane.PREVENTIVE],
+                attempts_last_hour=machine.begun_last_hour(now),
+                max_attempts_per_hour=self.most,
+                max_failing_attempts_per_hour=self.most_failing,
+            )
+
+    def _ask_guards(self, lane: Lane, stack: contextlib.ExitStack) -> tuple[Refused | None, Guard | None]:
+        """The first of flags, dormancy and breaker that refuses; or the breaker's leave."""
+        standing = self._stands(lane)
+        if standing is not None:
+            return standing, None
+        self.watch_breaker()
+        try:
+            return None, stack.enter_context(self.breaker.guard())
+        except CircuitOpenError as refusal:
+            return Refused(GuardName.BREAKER, str(refusal), refusal.retry_after), None
+
+    def _stands(self, lane: Lane) -> Refused | None:
+        """What a person, or the end of the service, has put against healing."""
+        if self._stopped is not None:
+            return Refused(GuardName.STOPPED, self._stopped)
+        for flag in map(self.flags.read, _FLAGS[lane]):
+            if not flag.value:
+                return Refused(GuardName.FLAGS, flag.problem or f"{flag.name} is off ({flag.origin})")
+        record = self.dormancy.record
+        if record is not None:
+            return Refused(GuardName.DORMANCY, f"dormant until a person resumes it: {record.reason}")
+        return None
+
+    def _stands_against(self, permit: Permit) -> Refused | None:
+        """What stands against a healing in progress going on."""
+        standing = self._stands(permit.lane)
+        if standing is None and permit.generation != self._machine.generation:
+            return Refused(GuardName.DORMANCY, "dormancy was entered and ended since it began")
+        return standing
+
+    def _run(self, permit: Permit, guard: Guard | None, alert: Alert, strategy: Strategy) -> Steps[HealingRecord]:
+        context = HealingContext(strategy.name, permit.number, lambda: self._stands_against(permit))
+        started, began = self._clock.wall(), self._clock.monotonic()
+        try:
+            result = yield Call(lambda: strategy.heal(alert, context))
+        except Exception as error:
+            judged = judge_error(error, context)
+        except BaseException as error:
+            # Cancelled, or the program is ending: that decides nothing, and is not ours to keep.
+            broken_off = Judged(outcome=Outcome.INTERRUPTED, reason=f"broken off by {type(error).__name__}")
+            self._settle(permit, guard, broken_off)
+            self._remember(self._record(alert, strategy, broken_off, started, began))
+            raise
+        else:
+            judged = judge_result(result, context)
+        trouble = self._settle(permit, guard, judged)
+        if judged.outcome is Outcome.HEALED:
+            self.clear(alert.fingerprint)
+        return self._remember(self._record(alert, strategy, judged, started, began, trouble))
+
+    def _settle(self, permit: Permit, guard: Guard | None, judged: Judged) -> str:
+        """Tell machine, backoff, dormancy and breaker, in this order; return what went wrong on the way."""
+        with self._lock:
+            verdict = self._machine.record(permit, judged.outcome, self._clock.monotonic())
+        if verdict.counted and permit.lane is Lane.HEALING:
+            if judged.outcome is Outcome.FAILED:
+                self.backoff.failed()
+            else:
+                self.backoff.reset()
+        trouble = ""
+        if verdict.limit_reached:  # before the breaker is told: its own limit is the same number by default
+            kind = "healings" if permit.lane is Lane.HEALING else "preventive healings"
+            why = f"{verdict.failures} consecutive {kind} failed; the last: {judged.reason}"
+            trouble = self._go_dormant(why, "automatic")
+        if guard is not None:
+            _tell(guard, permit.lane, judged)
+            self.watch_breaker()
+        return trouble
+
+    def _go_dormant(self, reason: str, by: Trigger) -> str:
+        try:
+            self.dormancy.enter(reason, by)
+        except StateError as error:  # it is dormant; that a restart would forget it was logged there
+            return str(error)
+        return ""
+
+    def _record(
+        self, alert: Alert, strategy: Strategy, judged: Judged, started: float, began: float, trouble: str = ""
+    ) -> HealingRecord:
+        return HealingRecord(
+            alert=alert,
+            strategy=strategy.name,
+            outcome=judged.outcome,
+            guard=judged.guard,
+            reason="; ".join(part for part in (judged.reason, trouble) if part),
+            started=started,
+            duration=self._clock.monotonic() - began,
+            error=error_text(judged.error),
+            details=judged.details,
+        )
+
+    def _remember(self, record: HealingRecord) -> HealingRecord:
+        with self._lock:
+            record, news = self._history.add(record)
+        if not news:
+            return record
+        where = f" by {record.guard}" if record.guard else ""
+        logger.log(
+            _LEVEL.get(record.outcome, logging.WARNING),
+            "healing of %s: %s%s%s",
+            record.alert.fingerprint,
+            record.outcome,
+            where,
+            f": {record.reason}" if record.reason else "",
+        )
+        self._events.publish(
+            HealingFinished(
+                at=record.started + record.duration,
+                alert=record.alert,
+                strategy=record.strategy,
+                outcome=record.outcome,
+                guard=record.guard or "",
+                reason=record.reason,
+                duration=record.duration,
+            )
+        )
+        return record
+
+    def _resumed(self, resumed: ResumeRecord) -> None:
+        with self._lock:
+            self._machine.reset()
+        self.backoff.reset()
+        if self.breaker.state in _HELD:  # put there by a person for a reason of their own
+            logger.warning("circuit %r is held %s and stays so", self.breaker.name, self.breaker.state)
+        else:
+            self.breaker.reset(force=True, reason=f"resumed: {resumed.reason}", by=resumed.by)
+
+    def before_fork(self) -> None:
+        """Nothing to bring to rest: the pure parts are changed by single steps under the lock."""
+
+    def after_fork_in_parent(self) -> None:
+        """Nothing to undo."""
+
+    def after_fork_in_child(self) -> None:
+        """Make a new lock and give back the places of healings that are not in this process."""
+        self._lock = threading.Lock()
+        self._machine.forget_running()
+
+
+def _tell(guard: Guard, lane: Lane, judged: Judged) -> None:
+    """Let the breaker count a healing. A preventive one, or one that was stopped, says nothing about healing."""
+    if lane is Lane.PREVENTIVE or judged.outcome is Outcome.INTERRUPTED:
+        guard.cancel()
+    elif judged.outcome is Outcome.HEALED:
+        guard.succeed()
+    else:
+        guard.fail(judged.error)

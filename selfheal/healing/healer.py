@@ -1,0 +1,348 @@
+"""Answers alerts with healings, under guards, and stops when it does not help."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol, Unpack
+
+from selfheal.clock import SYSTEM_CLOCK, Clock
+from selfheal.errors import ConfigError
+from selfheal.events import (
+    DEFAULT_BUS,
+    Alert,
+    AlertCleared,
+    BreakerStateChanged,
+    Event,
+    EventBus,
+    Severity,
+    Subscription,
+)
+from selfheal.healing.attempts import Attempts
+from selfheal.healing.driving import Call, Steps, adrive, drive
+from selfheal.healing.machine import HealerConfig, HealerOptions, Refused
+from selfheal.healing.records import GuardName, HealerSnapshot, HealingRecord, Lane, Outcome
+from selfheal.healing.strategy import CallableStrategy, Strategy, runs_async, strategies_of
+from selfheal.policies.backoff import ExponentialBackoff
+from selfheal.policies.breaker import BreakerRegistry, CircuitBreaker
+from selfheal.policies.dormancy import DormantController
+from selfheal.policies.flags import FeatureFlags
+
+logger = logging.getLogger("selfheal.healing")
+
+_HEALING_DEADLINE = 3600.0
+"""Seconds after which the healer's own breaker stops waiting for a healing that probes it."""
+
+
+class IntervalRegistry(Protocol):
+    """What :meth:`Healer.register` needs of a task registry."""
+
+    def register_interval(self, id: str, fn: Callable[[], Any], every: float, /, *, owner: str | None = None) -> object:
+        """Have ``fn`` called every so many seconds."""
+
+
+class Healer:
+    """Runs healings for alerts: one at a time, slower after each failure, and not at all when it cannot help.
+
+    A healing begins only if every guard lets it, asked in this order: it was not stopped, the flags are
+    on, it is not dormant, the breaker is closed, no backoff is running, the hour's budget is not spent,
+    and there is a place. A refusal is recorded with its guard and reason and is never a failure.
+    ``failure_limit`` failures in a row, or a permanently open breaker, make it dormant: then nothing runs
+    until a person calls ``healer.dormancy.resume(reason)``.
+
+    Args:
+        heal: a callable taking ``(alert, context)`` or ``(alert)``, plain or async; or one strategy; or
+            several, of which the first that answers an alert heals it.
+        flags: by default the four flags of the environment and the working directory.
+        dormancy: by default one that lasts as long as the process.
+        breaker: by default ``CircuitBreaker("healer")`` in a registry of its own.
+        backoff: by default 5, 10, 20 … 600 s.
+        preventive: what :meth:`prevent` runs: a callable taking ``(context)`` or nothing.
+        clock: for all times.
+        events: where alerts come from after :meth:`subscribe`, and where ``HealingFinished`` goes.
+        options: fields of :class:`~selfheal.healing.HealerConfig`, such as ``failure_limit=10``.
+
+    Raises:
+        ConfigError: if an option is out of range, or ``heal`` or ``preventive`` is nothing that can heal.
+
+    >>> healer = Healer(lambda alert: alert.target == "cache", flags=FeatureFlags(environ={}), events=EventBus())
+    >>> healer.handle(Alert(kind="stale", target="cache")).outcome
+    <Outcome.HEALED: 'healed'>
+    """
+
+    def __init__(
+        self,
+        heal: Callable[..., object] | Strategy | Iterable[Strategy],
+        *,
+        flags: FeatureFlags | None = None,
+        dormancy: DormantController | None = None,
+        breaker: CircuitBreaker | None = None,
+        backoff: ExponentialBackoff | None = None,
+        preventive: Callable[..., object] | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        events: EventBus = DEFAULT_BUS,
+        **options: Unpack[HealerOptions],
+    ) -> None:
+        self.config = HealerConfig(**options)
+        self.strategies = strategies_of(heal)
+        self._preventive = None if preventive is None else _preventive_strategy(preventive)
+        self._clock = clock
+        self._events = events
+        self._attempts = Attempts(
+            config=self.config,
+            flags=FeatureFlags() if flags is None else flags,
+            dormancy=DormantController(clock=clock, events=events) if dormancy is None else dormancy,
+            breaker=_own_breaker(clock, events) if breaker is None else breaker,
+            backoff=ExponentialBackoff() if backoff is None else backoff,
+            clock=clock,
+            events=events,
+        )
+        self._subscription: Subscription | None = None
+        self._check_due = -math.inf
+        self._was_full = False
+
+    def __repr__(self) -> str:
+        return f"<Healer {', '.join(strategy.name for strategy in self.strategies)}>"
+
+    @property
+    def flags(self) -> FeatureFlags:
+        """The switches it obeys."""
+        return self._attempts.flags
+
+    @property
+    def dormancy(self) -> DormantController:
+        """Its dormancy; ``healer.dormancy.resume(reason)`` ends it."""
+        return self._attempts.dormancy
+
+    @property
+    def breaker(self) -> CircuitBreaker:
+        """The breaker around its healings."""
+        return self._attempts.breaker
+
+    @property
+    def backoff(self) -> ExponentialBackoff:
+        """Its waits; the count in it follows the healings."""
+        return self._attempts.backoff
+
+    @property
+    def failure_limit(self) -> int:
+        """Failed healings in a row that make it dormant."""
+        return self.config.failure_limit
+
+    @property
+    def max_attempts_per_hour(self) -> int:
+        """Healings that can begin in any 3600 s, whatever comes of them and however often it is resumed.
+
+        ``attempts_per_hour`` where it was given, else ``floor(3600 / backoff.base)``, from 1 to 100,000:
+        720 with the default numbers.
+        """
+        return self._attempts.most
+
+    @property
+    def max_failing_attempts_per_hour(self) -> int:
+        """Healings that can begin in any 3600 s if all fail and nobody resumes: 10 with the default numbers.
+
+        The greatest n, at most ``failure_limit``, for which the first n - 1 waits of the backoff (the
+        least that its jitter allows) add up to less than 3600 s; with ``concurrency`` above 1 it is
+        ``failure_limit + concurrency - 1``. Preventive healings have the same bound for themselves.
+        """
+        return self._attempts.most_failing
+
+    @property
+    def history(self) -> tuple[HealingRecord, ...]:
+        """The latest records, oldest first. The same refusal of the same alert again is one record with a count."""
+        return self._attempts.history()
+
+    def submit(self, alert: Alert) -> bool:
+        """Let an alert wait for the next :meth:`run_once`. One of the same fingerprint is refreshed.
+
+        Returns:
+            Whether it waits; ``False`` if too many do, which is counted in ``snapshot().dropped``.
+
+        Raises:
+            ConfigError: if it is no alert.
+        """
+        if not isinstance(alert, Alert):
+            raise ConfigError("alert of Healer.submit", alert, "an Alert")
+        taken = self._attempts.submit(alert)
+        if not taken and not self._was_full:
+            logger.warning("%d alerts wait, the most: %s is not taken", self.config.pending_limit, alert.fingerprint)
+        self._was_full = not taken
+        return taken
+
+    def clear(self, fingerprint: str) -> bool:
+        """Forget a waiting alert, because the problem is gone. Tell whether it waited."""
+        return self._attempts.clear(fingerprint)
+
+    def subscribe(self, *, immediately: bool = False) -> Subscription:
+        """Take alerts from the event bus; an ``AlertCleared`` takes one back. Calling again changes nothing.
+
+        Args:
+            immediately: also heal as soon as an alert comes, in the bus's delivery thread, instead of
+                waiting for the next :meth:`run_once`.
+
+        Raises:
+            ConfigError: if ``immediately`` is asked for and a strategy is async.
+        """
+        if immediately:
+            self._plain_only("subscribe(immediately=True)", self.strategies)
+        if self._subscription is None:
+            self._subscription = self._events.subscribe(
+                lambda event: self._on_event(event, immediately), Alert, AlertCleared, BreakerStateChanged
+            )
+        return self._subscription
+
+    def register(
+        self,
+        registry: IntervalRegistry,
+        *,
+        every: float = 10.0,
+        preventive_every: float = 600.0,
+        owner: str | None = None,
+    ) -> tuple[str, ...]:
+        """Register the healing task and, where there is something to run, the preventive one.
+
+        Args:
+            registry: a :class:`~selfheal.tasks.TaskRegistry`, or anything with its ``register_interval``.
+            every: seconds between two :meth:`run_once`.
+            preventive_every: seconds between two :meth:`prevent`.
+            owner: handed to the registry, for ``unregister_owner``.
+
+        Returns:
+            The ids: ``healing`` and perhaps ``preventive-healing``.
+        """
+        healing: Callable[[], Any] = self.arun_once if any(map(runs_async, self.strategies)) else self.run_once
+        tasks: list[tuple[str, Callable[[], Any], float]] = [("healing", healing, every)]
+        if self._preventive is not None:
+            prevent: Callable[[], Any] = self.aprevent if runs_async(self._preventive) else self.prevent
+            tasks.append(("preventive-healing", prevent, preventive_every))
+        for task_id, fn, seconds in tasks:
+            registry.register_interval(task_id, fn, seconds, owner=owner)
+        return tuple(task_id for task_id, _, _ in tasks)
+
+    def stop(self, reason: str = "the service is shutting down") -> None:
+        """Begin no more healings, and tell those in progress to stop before their next action. For good."""
+        self._attempts.stop(reason)
+        if self._subscription is not None:
+            self._subscription.cancel()
+
+    def handle(self, alert: Alert) -> HealingRecord:
+        """Answer one alert now, if the guards let it. A waiting alert that was healed by it waits no more.
+
+        Raises:
+            ConfigError: if a strategy is async (call :meth:`ahandle`).
+        """
+        self._plain_only("handle()", self.strategies)
+        return drive(self._handling(alert))
+
+    async def ahandle(self, alert: Alert) -> HealingRecord:
+        """:meth:`handle` in an event loop. A strategy that is not async is called in the loop's thread."""
+        return await adrive(self._handling(alert))
+
+    def run_once(self) -> list[HealingRecord]:
+        """Answer the waiting alerts, critical ones first, until a guard refuses, and return the records.
+
+        An alert waits until it is healed, cleared, or was not raised again for ``alert_ttl`` seconds. While
+        dormant, the resume checks are looked at every ``check_every`` seconds.
+
+        Raises:
+            ConfigError: if a strategy is async (call :meth:`arun_once`).
+        """
+        self._plain_only("run_once()", self.strategies)
+        return drive(self._sweep())
+
+    async def arun_once(self) -> list[HealingRecord]:
+        """:meth:`run_once` in an event loop. Resume checks run in a thread of their own."""
+        return await adrive(self._sweep())
+
+    def prevent(self) -> HealingRecord:
+        """Run the preventive healing, if the guards let it and both healing flags are on.
+
+        It has its own count of failures in a row and its own backoff, and tells the breaker nothing: that
+        prevention works does not say that healing does.
+
+        Raises:
+            ConfigError: if there is none, or it is async (call :meth:`aprevent`).
+        """
+        strategy = self._need_preventive()
+        self._plain_only("prevent()", (strategy,))
+        return drive(self._preventing(strategy))
+
+    async def aprevent(self) -> HealingRecord:
+        """:meth:`prevent` in an event loop."""
+        return await adrive(self._preventing(self._need_preventive()))
+
+    def snapshot(self) -> HealerSnapshot:
+        """Everything there is to see of it now."""
+        return self._attempts.snapshot()
+
+    def _handling(self, alert: Alert) -> Steps[HealingRecord]:
+        strategy, why = self._choose(alert)
+        if strategy is None:
+            return self._attempts.refuse(alert, "", Refused(GuardName.STRATEGY, why))
+        return (yield from self._attempts.attempt(Lane.HEALING, alert, strategy))
+
+    def _sweep(self) -> Steps[list[HealingRecord]]:
+        yield from self._look_at_checks()
+        records: list[HealingRecord] = []
+        for alert in self._attempts.in_turn():
+            if not self._attempts.waits(alert.fingerprint):
+                continue
+            record = yield from self._handling(alert)
+            records.append(record)
+            if record.guard is GuardName.STRATEGY:
+                self._attempts.clear(alert.fingerprint)
+            elif record.outcome is Outcome.REFUSED:
+                break
+        return records
+
+    def _look_at_checks(self) -> Steps[None]:
+        now = self._clock.monotonic()
+        if self.dormancy.is_dormant and now >= self._check_due:
+            self._check_due = now + self.config.check_every
+            yield Call(self.dormancy.check, slow=True)
+
+    def _preventing(self, strategy: Strategy) -> Steps[HealingRecord]:
+        alert = Alert(kind="preventive", fingerprint="preventive", severity=Severity.INFO, at=self._clock.wall())
+        return (yield from self._attempts.attempt(Lane.PREVENTIVE, alert, strategy))
+
+    def _choose(self, alert: Alert) -> tuple[Strategy | None, str]:
+        for strategy in self.strategies:
+            try:
+                if strategy.answers(alert):
+                    return strategy, ""
+            except Exception as error:
+                logger.exception("strategy %r raised when asked about %s", strategy.name, alert.fingerprint)
+                return None, f"strategy {strategy.name!r} could not be asked: {type(error).__name__}: {error}"
+        return None, f"no strategy answers {alert.kind!r}"
+
+    def _need_preventive(self) -> Strategy:
+        if self._preventive is None:
+            raise ConfigError("Healer.preventive", None, "a callable when prevent() is called")
+        return self._preventive
+
+    def _plain_only(self, what: str, strategies: Iterable[Strategy]) -> None:
+        for strategy in strategies:
+            if runs_async(strategy):
+                raise ConfigError(f"strategy {strategy.name!r} of Healer.{what}", strategy, "plain; it is async")
+
+    def _on_event(self, event: Event, immediately: bool) -> None:
+        if isinstance(event, Alert):
+            self.submit(event)
+            if immediately:
+                self.run_once()
+        elif isinstance(event, AlertCleared):
+            self.clear(event.fingerprint)
+        else:
+            self._attempts.watch_breaker()
+
+
+def _own_breaker(clock: Clock, events: EventBus) -> CircuitBreaker:
+    return CircuitBreaker(
+        "healer", clock=clock, events=events, registry=BreakerRegistry(), probe_timeout=_HEALING_DEADLINE
+    )
+
+
+def _preventive_strategy(preventive: Callable[..., object]) -> CallableStrategy:
+    return CallableStrategy(preventive, where="Healer.preventive", arguments=("context",), least=0)
