@@ -14,6 +14,8 @@ from selfheal.errors import (
     CircuitConflictError,
     CircuitOpenError,
     ConfigError,
+    HealingFailedError,
+    HealingInterruptedError,
     MissingExtraError,
     NotFoundError,
     RegistryStoppedError,
@@ -68,6 +70,11 @@ TOLD: list[tuple[SelfhealError, str]] = [
     (
         ResumeRefusedError("no active key", "keys"),
         "cannot resume: check 'keys' failed: no active key. Fix it, then call resume() again.",
+    ),
+    (HealingFailedError("the upstream still answers 503"), "the upstream still answers 503"),
+    (
+        HealingInterruptedError("flags", "FEATURE_AUTO_HEALING_ENABLED is off"),
+        "the healing stops before its next action: FEATURE_AUTO_HEALING_ENABLED is off.",
     ),
     (
         TaskLimitError("c", 2, iter(["a", "b"])),
