@@ -14,7 +14,7 @@ from selfheal.policies.breaker.circuit import Circuit
 from selfheal.policies.breaker.config import BreakerConfig, BreakerOptions
 from selfheal.policies.breaker.guard import Guard
 from selfheal.policies.breaker.machine import BreakerState
-from selfheal.policies.breaker.rules import make_rules, same_rules, told
+from selfheal.policies.breaker.rules import check_name, make_rules, same_rules, told
 from selfheal.policies.breaker.snapshot import BreakerSnapshot
 
 P = ParamSpec("P")
@@ -125,8 +125,7 @@ class CircuitBreaker:
         registry: BreakerRegistry = DEFAULT_REGISTRY,
         **options: Unpack[BreakerOptions],
     ) -> None:
-        if not isinstance(name, str) or not name.strip() or not name.isprintable():
-            raise ConfigError("CircuitBreaker.name", name, "text that is not blank, without control characters")
+        check_name(name)
         self._circuit = registry._circuit(name, make_rules(config, options), clock, events)
 
     @classmethod
@@ -153,7 +152,7 @@ class CircuitBreaker:
     def __call__(self, fn: Callable[P, R]) -> Callable[P, R]:
         """Guard a function: sync, async, generator, async generator, static or class method."""
         if isinstance(fn, staticmethod | classmethod):
-            return type(fn)(wrapping.guard(self._circuit, fn.__func__))  # type: ignore[return-value]
+            return type(fn)(wrapping.guard(self._circuit, fn.__func__))
         if not callable(fn):
             raise ConfigError(f"the target of circuit {self.name!r}", fn, "a callable")
         return wrapping.guard(self._circuit, fn)

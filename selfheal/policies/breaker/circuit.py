@@ -1,10 +1,10 @@
 """The thin shell around the machine: lock, time, counting without a lock, events.
 
-The hot path of a guarded call reads one cell, ``admit``. While the circuit lets every call through,
-it holds the tick of a counter that belongs to the current generation, so one read both admits the call and
-stamps it; a success is one tick, which is atomic, and takes no lock. A failure takes the lock and
-first asks the counter whether anything succeeded since the last failure. In any other state ``admit``
-is ``None`` and the call asks here.
+The hot path of a guarded call reads one cell, ``admit``, that all functions of a circuit share. While
+the circuit lets every call through, it holds the tick of a counter that belongs to the current
+generation, so one read both admits the call and stamps it; a success is one tick, which is atomic, and
+takes no lock. A failure takes the lock and first asks the counter whether anything succeeded since the
+last failure. In any other state ``admit`` is ``None`` and the call asks here.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from selfheal.clock import Clock
 from selfheal.errors import CircuitOpenError, ResetRefusedError
 from selfheal.events import BreakerStateChanged, EventBus
 from selfheal.forking import track
-from selfheal.policies.breaker.conditions import ask, brief, first_met, meets, read_retry_after
+from selfheal.policies.breaker.conditions import ask, brief, first_met, meets, read_retry_after, tell
 from selfheal.policies.breaker.config import BreakerConfig
 from selfheal.policies.breaker.machine import (
     NO_VERDICT,
+    PASSING,
     BreakerMachine,
     BreakerState,
     Outcome,
     Permit,
-    Rejected,
     Transition,
     Verdict,
 )
@@ -41,8 +41,6 @@ logger = logging.getLogger("selfheal.breaker")
 Tick = Callable[[], int]
 _RETIRED = 8
 """Generations whose counters are still looked at for successes that come late."""
-
-_PASSING = frozenset({BreakerState.CLOSED, BreakerState.METRICS_ONLY, BreakerState.DISABLED})
 
 
 class _Counter:
@@ -84,7 +82,7 @@ class Circuit:
         events: where its changes of state are published.
 
     Attributes:
-        cells: what guarded functions read, shared by all of them (see ``wrapping``).
+        cells: what the guarded functions read (see ``template``).
     """
 
     def __init__(self, name: str, config: BreakerConfig, clock: Clock, events: EventBus) -> None:
@@ -98,19 +96,22 @@ class Circuit:
         self._retired: deque[_Counter] = deque(maxlen=_RETIRED)
         self._rejections = _Counter()
         self._rejected = 0
-        self._timed = config.slow_call_duration is not None
+        self._slow_above = config.slow_call_duration
         self._last_reset: ResetRecord | None = None
+        self._admit = CellType(None)
+        self._look_at = CellType(math.inf)
+        self._refused_until = -math.inf
+        self._shown = ""
+        self._now = clock.monotonic
+        self._reject = self._rejections.tick
         self.cells: dict[str, CellType] = {
-            "admit": CellType(None),
-            "open_until": CellType(-math.inf),
-            "state": CellType(""),
-            "reason": CellType(None),
-            "breaker": CellType(name),
+            "admit": self._admit,
             "now": CellType(clock.monotonic),
-            "rejected": CellType(self._rejections.tick),
+            "look_at": self._look_at,
+            "slow_above": CellType(config.slow_call_duration),
+            "refusal": CellType(self.refusal),
             "failed": CellType(self.failed),
             "succeeded": CellType(self.succeeded),
-            "broken_off": CellType(self.broken_off),
         }
         self._publish()
         track(self)
@@ -126,14 +127,30 @@ class Circuit:
         Raises:
             CircuitOpenError: if it may not be made.
         """
+        refused = self.refusal()
+        if refused is not None:
+            raise refused
         now = self.clock.monotonic()
-        with self._deciding() as machine:
+        machine = self._machine
+        with self._lock:
+            self._absorb()
             answer = machine.acquire(now)
+            moves = self._settle()
             state, reason = machine.state, machine.reason
-        if isinstance(answer, Rejected):
-            self._rejections.tick()
-            raise CircuitOpenError(self.name, state.value, answer.wait, reason)
-        return Admitted(answer, now)
+        if moves:
+            self._tell(moves, "")
+        if isinstance(answer, Permit):
+            return Admitted(answer, now)
+        self._reject()
+        raise CircuitOpenError(self.name, state.value, answer.wait, reason)
+
+    def refusal(self) -> CircuitOpenError | None:
+        """The error to raise if no call may be made now, found without a lock; ``None``: :meth:`enter` decides."""
+        wait = self._refused_until - self._now()
+        if wait > 0.0:
+            self._reject()
+            return CircuitOpenError(self.name, self._shown, wait, self._machine.reason)
+        return None
 
     def leave(self, admitted: Admitted, result: object) -> None:
         """Take the result of a call that returned."""
@@ -146,10 +163,8 @@ class Circuit:
         """
         if error is None:
             self._record(admitted.permit, Outcome.FAILURE, admitted.started, Verdict(error="reported as failed"))
-        elif isinstance(error, Exception):
-            self._record_error(admitted.permit, error, admitted.started)
         else:
-            self._record(admitted.permit, Outcome.CANCELLED)
+            self._record_error(admitted.permit, error, admitted.started)
 
     def leave_undecided(self, admitted: Admitted) -> None:
         """Take back a permit of a call that was broken off or says nothing."""
@@ -159,17 +174,19 @@ class Circuit:
         """The permitted call that began on the hot path with ``stamp``."""
         return Admitted(self._permit_of(stamp), started)
 
-    def failed(self, stamp: Tick, error: Exception, started: float = math.nan) -> None:
+    def failed(self, stamp: Tick, error: BaseException, started: float = math.nan) -> None:
         """Take what a call on the hot path raised; ``stamp`` is what ``admit`` held when it began."""
         self._record_error(self._permit_of(stamp), error, started)
 
     def succeeded(self, stamp: Tick, result: object, started: float = math.nan) -> None:
-        """Take the result of a call on the hot path, where each is looked at."""
-        self._record_result(self._permit_of(stamp), result, started)
-
-    def broken_off(self, stamp: Tick) -> None:
-        """Take back a call on the hot path that a cancellation or an exit ended."""
-        self._record(self._permit_of(stamp), Outcome.CANCELLED)
+        """Take the result of a call on the hot path that may need more than a tick."""
+        is_failure = self.config.failure_result
+        if is_failure is not None and ask(is_failure, result, False):
+            self._record_result_failed(self._permit_of(stamp), result, started)
+        elif self._now() < self._look_at.cell_contents and not self._is_slow(started):
+            stamp()
+        else:
+            self._record(self._permit_of(stamp), Outcome.SUCCESS, started)
 
     def trip(self, reason: str, by: str, *, permanent: bool) -> None:
         """Open by hand."""
@@ -234,7 +251,7 @@ class Circuit:
                 late=machine.late,
                 slow_calls=machine.slow,
                 failure_rate=None if judged is None else judged.failures / judged.calls,
-                slow_call_rate=None if judged is None or not self._timed else judged.slow / judged.calls,
+                slow_call_rate=None if judged is None or self._slow_above is None else judged.slow / judged.calls,
                 opened_count=machine.opened,
                 last_reset=self._last_reset,
             )
@@ -263,14 +280,19 @@ class Circuit:
     def _record_result(self, permit: Permit, result: object, started: float) -> None:
         is_failure = self.config.failure_result
         if is_failure is not None and ask(is_failure, result, False):
-            verdict = Verdict(error=f"result {brief(result)}")
-            self._record(permit, Outcome.FAILURE, started, verdict)
+            self._record_result_failed(permit, result, started)
         else:
             self._record(permit, Outcome.SUCCESS, started)
 
-    def _record_error(self, permit: Permit, error: Exception, started: float) -> None:
-        outcome, verdict = self._judge(error)
-        self._record(permit, outcome, started, verdict)
+    def _record_result_failed(self, permit: Permit, result: object, started: float) -> None:
+        self._record(permit, Outcome.FAILURE, started, Verdict(error=f"result {brief(result)}"))
+
+    def _record_error(self, permit: Permit, error: BaseException, started: float) -> None:
+        if isinstance(error, Exception):
+            outcome, verdict = self._judge(error)
+            self._record(permit, outcome, started, verdict)
+        else:
+            self._record(permit, Outcome.CANCELLED)
 
     def _judge(self, error: Exception) -> tuple[Outcome, Verdict]:
         """Apply the configured conditions. They are the host's code: no lock is held."""
@@ -284,8 +306,11 @@ class Circuit:
             permanent=first_met(error, config.permanent_on),
             opens=first_met(error, config.open_on) if config.open_on else None,
             retry_after=wait,
-            error=f"{type(error).__name__}: {brief(error, str)}",
+            error=tell(error),
         )
+
+    def _is_slow(self, started: float) -> bool:
+        return self._slow_above is not None and self._now() - started > self._slow_above
 
     def _read_retry_after(self, error: BaseException) -> float | None:
         return read_retry_after(error, self.clock.wall())
@@ -294,8 +319,7 @@ class Circuit:
         self, permit: Permit, outcome: Outcome, started: float = math.nan, verdict: Verdict = NO_VERDICT
     ) -> None:
         now = self.clock.monotonic()
-        limit = self.config.slow_call_duration
-        slow = limit is not None and now - started > limit
+        slow = self._is_slow(started)
         with self._lock:
             self._absorb()
             self._machine.record(permit, outcome, now, slow, verdict)
@@ -315,32 +339,36 @@ class Circuit:
     def _absorb(self) -> None:
         """Under the lock: let the machine know of successes that were only ticked."""
         fresh = self._counter.fresh()
-        if fresh and self._machine.state is not BreakerState.DISABLED:
+        if fresh:
             self._machine.absorb(fresh)
 
     def _settle(self) -> list[Transition]:
-        """Under the lock: if the machine moved, show its new state to the hot path."""
-        moves = self._machine.moves
+        """Under the lock: show the hot path where the machine stands now; return what moved."""
+        machine = self._machine
+        moves = machine.moves
         if moves:
-            self._machine.moves = []
+            machine.moves = []
             self._publish()
+        elif machine.window is not None:
+            self._look_at.cell_contents = machine.look_at
+            self._admit.cell_contents = self._counter.tick if machine.only_counts else None
         return moves
 
     def _publish(self) -> None:
-        """Show the machine's state to the hot path. A reader between two lines is at worst refused once."""
-        machine, cells = self._machine, self.cells
-        cells["admit"].cell_contents = None
-        cells["state"].cell_contents = machine.state.value
-        cells["reason"].cell_contents = machine.reason
-        cells["open_until"].cell_contents = machine.open_until
+        """Begin a generation on the hot path. A call in between asks under the lock."""
+        machine = self._machine
+        self._admit.cell_contents = None
+        self._shown = machine.state.value
+        self._refused_until = machine.open_until
+        self._look_at.cell_contents = machine.look_at
         self._retired.append(self._counter)
         self._counter = _Counter(machine.generation)
-        if machine.state in _PASSING:
-            cells["admit"].cell_contents = self._counter.tick
+        if machine.only_counts:
+            self._admit.cell_contents = self._counter.tick
 
     def _tell(self, moves: list[Transition], by: str) -> None:
         for old, new, reason in moves:
-            level = logging.INFO if new in _PASSING or new is BreakerState.HALF_OPEN else logging.WARNING
+            level = logging.INFO if new in PASSING or new is BreakerState.HALF_OPEN else logging.WARNING
             told = {"breaker": self.name, "old_state": old.value, "new_state": new.value, "by": by}
             logger.log(level, "circuit %r: %s -> %s (%s)", self.name, old.value, new.value, reason, extra=told)
             self.events.publish(

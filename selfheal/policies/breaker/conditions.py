@@ -63,13 +63,19 @@ def first_met(error: BaseException, conditions: Iterable[Condition]) -> str | No
     """Name the first condition that ``error``, or an error in its chain, meets.
 
     Returns:
-        The condition as a person reads it, or ``None``.
+        The condition and the error that met it as a person reads them, or ``None``.
     """
     errors = list(chain(error))
     for condition in conditions:
-        if any(meets(one, condition) for one in errors):
-            return describe(condition)
+        for one in errors:
+            if meets(one, condition):
+                return f"{describe(condition)}: {tell(one)}"
     return None
+
+
+def tell(error: BaseException) -> str:
+    """An error as one line: its type and its text."""
+    return f"{type(error).__name__}: {brief(error, str)}"
 
 
 def describe(condition: Condition | Callable[[Any], Any]) -> str:

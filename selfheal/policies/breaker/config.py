@@ -170,11 +170,6 @@ class BreakerConfig:
                 "BreakerConfig.slow_call_duration", None, "given in seconds when the window has a slow_call_rate", None
             )
 
-    @property
-    def records_every_call(self) -> bool:
-        """Whether a success must be looked at, not only counted."""
-        return self.window is not None or self.failure_result is not None or self.slow_call_duration is not None
-
 
 class BreakerOptions(TypedDict, total=False):
     """The fields of :class:`BreakerConfig` as keyword arguments of a breaker."""

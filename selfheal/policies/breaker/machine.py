@@ -105,6 +105,8 @@ class Transition(NamedTuple):
 
 NO_VERDICT = Verdict()
 _COUNTING = frozenset({BreakerState.CLOSED, BreakerState.METRICS_ONLY})
+PASSING = _COUNTING | {BreakerState.DISABLED}
+"""States that let every call through."""
 
 
 class BreakerMachine:
@@ -179,8 +181,28 @@ class BreakerMachine:
 
     def absorb(self, successes: int) -> None:
         """Take in successes of the current generation that were only counted when they happened."""
+        if self.state is BreakerState.DISABLED:
+            return
         self.successes += successes
         self.consecutive = 0
+        if self.window is not None:
+            self.window.absorb(successes)
+
+    @property
+    def only_counts(self) -> bool:
+        """Whether calls go through and a success changes nothing but a count, so :meth:`absorb` may come later.
+
+        Not while a window has fewer calls than it takes to judge: the success that makes it enough may open
+        the circuit.
+        """
+        if self.state is BreakerState.DISABLED or self.window is None or self.config.window is None:
+            return self.state in PASSING
+        return self.state in PASSING and self.window.calls >= self.config.window.minimum_calls
+
+    @property
+    def look_at(self) -> float:
+        """Monotonic seconds from which on a success has to be recorded, not only counted."""
+        return math.inf if self.window is None else self.window.look_at
 
     def trip(self, now: float, reason: str, *, permanent: bool = False) -> None:
         """Open, as if the threshold had been reached."""
@@ -201,8 +223,10 @@ class BreakerMachine:
         """Close, forget the failures in a row, and tell whether that changed anything."""
         changed = self.state is not BreakerState.CLOSED or self.consecutive > 0
         self.consecutive = 0
-        if changed:
+        if self.state is not BreakerState.CLOSED:
             self._close(now, reason)
+        elif self.window is not None:
+            self.window.clear()
         return changed
 
     def forget_probes(self) -> None:
@@ -257,13 +281,13 @@ class BreakerMachine:
         if self.state is BreakerState.METRICS_ONLY:
             self._judge(now, FAILED | (SLOW if slow else 0))
         elif verdict.permanent is not None:
-            self._open_permanently(now, f"{verdict.permanent}: {verdict.error}")
+            self._open_permanently(now, verdict.permanent)
         elif permanent_at is not None and self.consecutive >= permanent_at:
             self._open_permanently(now, f"{self.consecutive} failures in a row, the last: {verdict.error}")
         elif permit.probe is not None:
             self._open(now, f"a probe failed: {verdict.error}", verdict.retry_after)
         elif verdict.opens is not None:
-            self._open(now, f"{verdict.opens}: {verdict.error}", verdict.retry_after)
+            self._open(now, verdict.opens, verdict.retry_after)
         elif self.window is not None:
             self._judge(now, FAILED | (SLOW if slow else 0), verdict)
         elif self.consecutive >= self.config.failure_threshold:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import attrs
 
 from selfheal.clock import Clock
 from selfheal.errors import ConfigError
 from selfheal.policies.breaker.config import BreakerConfig, BreakerOptions
+
+
+def check_name(name: object) -> None:
+    """Accept text that is not blank and can be printed.
+
+    Raises:
+        ConfigError: otherwise.
+    """
+    if not isinstance(name, str) or not name.strip() or not name.isprintable():
+        raise ConfigError("CircuitBreaker.name", name, "text that is not blank, without control characters")
 
 
 def make_rules(config: BreakerConfig | None, options: BreakerOptions) -> BreakerConfig:
@@ -23,7 +33,7 @@ def make_rules(config: BreakerConfig | None, options: BreakerOptions) -> Breaker
     for option in options:
         if option not in known:
             raise ConfigError("an option of CircuitBreaker", option, "one of " + ", ".join(known))
-    return attrs.evolve(config or BreakerConfig(), **options)
+    return attrs.evolve(config or BreakerConfig(), **cast(dict[str, Any], options))
 
 
 def same_rules(one: BreakerConfig, other: BreakerConfig) -> bool:

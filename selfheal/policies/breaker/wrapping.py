@@ -27,11 +27,10 @@ def guard(circuit: Circuit, fn: Callable[..., Any]) -> Callable[..., Any]:
         guarded = _guard_generator(circuit, fn)
     elif inspect.iscoroutinefunction(kind):
         cells = {**circuit.cells, **_cells(fn=fn, ask=functools.partial(acall, circuit, fn))}
-        cells |= _cells(fallback=functools.partial(_fall_back_async, circuit))
         guarded = template.compile_guarded(fn, circuit.config, cells, is_async=True)
     else:
         cells = {**circuit.cells, **_cells(fn=fn, ask=functools.partial(call, circuit, fn))}
-        cells |= _cells(fallback=circuit.config.fallback, **_deferring(circuit))
+        cells |= _cells(**_deferring(circuit))
         guarded = template.compile_guarded(fn, circuit.config, cells, is_async=False)
     return functools.update_wrapper(guarded, fn)
 
@@ -82,7 +81,7 @@ async def _finish(
 
 async def _fall_back_async(circuit: Circuit, /, *args: Any, **kwargs: Any) -> Any:
     fallback = circuit.config.fallback
-    result = fallback(*args, **kwargs) if fallback else None
+    result: Any = fallback(*args, **kwargs) if fallback else None
     return await result if _is_awaitable(type(result)) else result
 
 
