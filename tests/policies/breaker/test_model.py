@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
+from typing import Any, ClassVar
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from selfheal import BreakerConfig, BreakerRegistry, CircuitBreaker, CircuitOpenError, CountWindow, ExponentialBackoff, TimeWindow
+from selfheal import (
+    BreakerConfig,
+    BreakerRegistry,
+    CircuitBreaker,
+    CircuitOpenError,
+    CountWindow,
+    ExponentialBackoff,
+    TimeWindow,
+)
 from selfheal.errors import ResetRefusedError
 from selfheal.events import BreakerStateChanged, EventBus
 from selfheal.policies.breaker import BreakerState, Guard
@@ -96,7 +106,7 @@ class BreakerAgainstModel(RuleBasedStateMachine):
     async def abehave(self, what: str, slow: bool, wait: float = 0.0) -> str:
         return self.behave(what, slow, wait)
 
-    OUTCOMES = {
+    OUTCOMES: ClassVar[dict[str, tuple[str, dict[str, Any]]]] = {
         "good": ("successes", {}),
         "bad": ("failures", {}),
         "error": ("failures", {}),
@@ -224,7 +234,7 @@ class BreakerAgainstModel(RuleBasedStateMachine):
                 assert seen.failure_rate == (self.model.share(judged, 1) if judged else None)
         moves = [(event.old, event.new) for event in self.events]
         assert all(old != new or old == "OPEN" for old, new in moves)
-        assert all(first[1] == second[0] for first, second in zip(moves, moves[1:], strict=False))
+        assert all(first[1] == second[0] for first, second in itertools.pairwise(moves))
 
 
 TestBreakerAgainstModel = BreakerAgainstModel.TestCase
