@@ -145,7 +145,8 @@ def _forced_open(breaker: BreakerSnapshot, base_url: str) -> Finding:
         level=Level.WARNING,
         issue=f"Circuit breaker {breaker.name!r} is FORCED_OPEN, held open by hand: "
         f"{breaker.reason or 'no reason given'}.",
-        recommendation=f"To let calls through again: {told(breaker_reset_call(breaker.name, force=False, base_url=base_url))}.",
+        recommendation="To let calls through again: "
+        f"{told(breaker_reset_call(breaker.name, force=False, base_url=base_url))}.",
     )
 
 
@@ -153,7 +154,8 @@ def _out_of_force(breaker: BreakerSnapshot, base_url: str) -> Finding:
     return Finding(
         level=Level.HEALTHY,
         issue=f"Circuit breaker {breaker.name!r} is {breaker.state}: it lets every call through.",
-        recommendation=f"To put it in force again: {told(breaker_reset_call(breaker.name, force=False, base_url=base_url))}.",
+        recommendation="To put it in force again: "
+        f"{told(breaker_reset_call(breaker.name, force=False, base_url=base_url))}.",
     )
 
 
@@ -167,8 +169,15 @@ _BREAKER_STATES: dict[str, Callable[[BreakerSnapshot, str], Finding]] = {
 }
 
 
+_STILL = {
+    "stopped": ("the registry was shut down", "To have them run again, restart the service."),
+    "forked": ("this process was forked from one where they ran", "To have them run here too, call tasks.start()."),
+}
+"""States of a registry in which nothing runs: why, and what to do."""
+
+
 def judge_tasks(tasks: RegistrySnapshot, base_url: str = "") -> list[Finding]:
-    """More than 10 tasks, a failing and a stuck task, and stuck workers are warnings; 6 to 10 tasks are a remark."""
+    """Overload, a registry that runs nothing, a failing and a stuck task are warnings; 6 to 10 tasks a remark."""
     return [
         *_judge_load(tasks),
         *(judged for task in tasks.tasks if (judged := _judge_task(task, base_url)) is not None),
@@ -184,6 +193,9 @@ def _judge_load(tasks: RegistrySnapshot) -> list[Finding]:
                 recommendation="Give what the stuck tasks call a timeout, then restart the service.",
             )
         ]
+    if tasks.state in _STILL:
+        still, call = _STILL[tasks.state]
+        return [Finding(level=Level.WARNING, issue=f"No background task runs: {still}.", recommendation=call)]
     if tasks.load == "overload":
         return [
             Finding(
@@ -215,7 +227,8 @@ def _judge_task(task: TaskSnapshot, base_url: str) -> Finding | None:
     return Finding(
         level=Level.WARNING,
         issue=issue,
-        recommendation=f"Fix what {task.id!r} does; to stop it meanwhile: {told(task_call(task.id, 'pause', base_url=base_url))}.",
+        recommendation=f"Fix what {task.id!r} does; to stop it meanwhile: "
+        f"{told(task_call(task.id, 'pause', base_url=base_url))}.",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import enum
 import math
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from selfheal.status.secrets import REDACTED, hides, scrub
@@ -23,7 +23,7 @@ class NotPlainError(ValueError):
 def plain(value: object, where: str) -> Any:
     """Turn ``value`` into JSON data, hiding secrets.
 
-    Mappings, lists, tuples, sets, text, numbers, booleans, ``None``, enums and dates are accepted. A number
+    Mappings, sequences, sets, text, numbers, booleans, ``None``, enums and dates are accepted. A number
     that JSON cannot hold (``nan``, infinite) becomes ``None``; text beyond 10,000 characters is cut.
 
     Args:
@@ -52,7 +52,7 @@ class _Walk:
             value = value.value
         if isinstance(value, Mapping):
             return self._mapping(value, where, depth, hidden)
-        if isinstance(value, list | tuple | Set):
+        if isinstance(value, Sequence | Set) and not isinstance(value, str | bytes | bytearray | memoryview):
             items = sorted(value, key=repr) if isinstance(value, Set) else value
             return [self.show(item, f"{where}[{index}]", depth + 1, hidden) for index, item in enumerate(items)]
         return _leaf(value, where, hidden)

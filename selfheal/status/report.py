@@ -176,7 +176,7 @@ class StatusReport:
             "circuitBreakerDetails": {one.name: shape.breaker_details(one) for one in facts.breakers},
             "backgroundTaskDetails": {one.id: shape.task_details(one) for one in tasks},
             "flags": shape.flags(facts.flags),
-            "limits": shape.limits(self._healer),
+            "limits": shape.limits(facts.healer),
         }
 
     def _collect(self) -> _Facts:

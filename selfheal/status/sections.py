@@ -46,7 +46,7 @@ class HostSections:
     def __init__(self, timeout: float | None) -> None:
         self._timeout = timeout
         self._sections: dict[str, Section] = {}
-        self._running: dict[str, threading.Thread] = {}
+        self._asking: dict[str, threading.Thread] = {}
         self._lock = threading.Lock()
 
     def add(self, name: str, section: Section, reserved: Collection[str]) -> None:
@@ -70,23 +70,23 @@ class HostSections:
     def _ask(self, name: str, section: Section) -> Answer:
         if self._timeout is None:
             return _answer(name, section)
+        box: list[Answer] = []
+        context = contextvars.copy_context()
+
+        def ask() -> None:
+            box.append(context.run(_answer, name, section))
+
+        asking = threading.Thread(target=ask, name=f"selfheal-status-{name}", daemon=True)
         with self._lock:
-            late = self._running.get(name)
-            if late is not None and late.is_alive():
+            late = self._asking.get(name)
+            if late is not None and (late.is_alive() or late.ident is None):
                 return _silent(name, "is still busy with an earlier question")
-            box: list[Answer] = []
-            context = contextvars.copy_context()
-
-            def ask() -> None:
-                box.append(context.run(_answer, name, section))
-
-            asking = threading.Thread(target=ask, name=f"selfheal-status-{name}", daemon=True)
-            self._running[name] = asking
-            try:
-                asking.start()
-            except RuntimeError:  # no thread can be had (at exit, or the machine is out of them)
-                del self._running[name]
-                return _silent(name, "was not asked: no thread could be started")
+            self._asking[name] = asking
+        try:
+            asking.start()
+        except RuntimeError:  # no thread can be had: at exit, or the machine is out of them
+            del self._asking[name]
+            return _silent(name, "was not asked: no thread could be started")
         asking.join(self._timeout)
         return box[0] if box else _silent(name, f"gave no answer within {self._timeout:g} s")
 

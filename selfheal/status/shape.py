@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from selfheal.status.calls import resume_call
-from selfheal.status.limits import failing_attempts_per_hour
 from selfheal.status.words import iso, ms
 
 if TYPE_CHECKING:
-    from selfheal.healing import Healer, HealerSnapshot
+    from selfheal.healing import HealerSnapshot
     from selfheal.policies.breaker import BreakerSnapshot
+    from selfheal.policies.breaker.snapshot import ResetRecord
     from selfheal.policies.dormancy import DormancyRecord, ResumeRecord
     from selfheal.policies.flags import Flag
     from selfheal.tasks import RegistrySnapshot, TaskSnapshot
@@ -57,7 +57,12 @@ def healing(healer: HealerSnapshot | None) -> Json:
     return {
         "retryIn": ms(healer.retry_in),
         "pending": healer.pending,
+        "running": healer.running,
         "probation": healer.probation,
+        "preventiveFailures": healer.preventive_failures,
+        "interruptedHealings": healer.interrupted_healings,
+        "droppedAlerts": healer.dropped,
+        "expiredAlerts": healer.expired,
         "refused": {str(guard): count for guard, count in healer.refused.items()},
     }
 
@@ -90,8 +95,13 @@ def breaker_details(snapshot: BreakerSnapshot) -> Json:
         "failureRate": snapshot.failure_rate,
         "slowCallRate": snapshot.slow_call_rate,
         "openedCount": snapshot.opened_count,
-        "lastReset": None if last is None else {"at": iso(last.at), "reason": last.reason, "by": last.by},
+        "lastError": snapshot.last_error,
+        "lastReset": None if last is None else _last_reset(last),
     }
+
+
+def _last_reset(last: ResetRecord) -> Json:
+    return {"at": iso(last.at), "reason": last.reason, "by": last.by, "forced": last.forced, "was": str(last.was)}
 
 
 def background_tasks(registry: RegistrySnapshot | None) -> Json:
@@ -147,7 +157,7 @@ def dormancy(record: DormancyRecord | None, last: ResumeRecord | None, wall: flo
         "resumeConditions": [],
         "manualResetRequired": False,
         "resumeCall": None,
-        "lastResume": None if last is None else {"reason": last.reason, "by": last.by, "at": iso(last.timestamp)},
+        "lastResume": None if last is None else _last_resume(last),
     }
     if record is not None:
         shown |= {
@@ -162,16 +172,21 @@ def dormancy(record: DormancyRecord | None, last: ResumeRecord | None, wall: flo
     return shown
 
 
+def _last_resume(last: ResumeRecord) -> Json:
+    return {"at": iso(last.timestamp), "reason": last.reason, "by": last.by, "problems": list(last.problems)}
+
+
 def flags(all_flags: Sequence[Flag]) -> Json:
     """``flags``: each flag's value, where it came from, and what is wrong with it."""
     return {flag.name: {"value": flag.value, "origin": flag.origin, "problem": flag.problem} for flag in all_flags}
 
 
-def limits(healer: Healer | None) -> Json:
-    """``limits``: what bounds the automatic attempts; empty when there is no healer."""
+def limits(healer: HealerSnapshot | None) -> Json:
+    """``limits``: how many healings an hour can hold at most, and how many the last one held; empty without healer."""
     if healer is None:
         return {}
     return {
-        "failureLimit": healer.failure_limit,
-        "failingAttemptsPerHour": failing_attempts_per_hour(healer.failure_limit, healer.backoff.delay),
+        "maxAttemptsPerHour": healer.max_attempts_per_hour,
+        "maxFailingAttemptsPerHour": healer.max_failing_attempts_per_hour,
+        "attemptsLastHour": healer.attempts_last_hour,
     }

@@ -6,8 +6,7 @@ import json
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -137,27 +136,32 @@ class Steering:
 
     def pause_task(self, task_id: str, caller: Caller) -> Done:
         """Let a task start no more runs until it is resumed. :raises NotFoundError: if there is no such task."""
-        return self._audited("task.pause", task_id, caller, partial(self._one, task_id, "pause", "paused"))
+        return self._audited(
+            "task.pause", task_id, caller, lambda: self._one(task_id, lambda tasks: tasks.pause(task_id), "paused")
+        )
 
     def resume_task(self, task_id: str, caller: Caller) -> Done:
         """Let a paused task run again. :raises NotFoundError: if there is no such task."""
-        return self._audited("task.resume", task_id, caller, partial(self._one, task_id, "resume", "resumed"))
+        return self._audited(
+            "task.resume", task_id, caller, lambda: self._one(task_id, lambda tasks: tasks.resume(task_id), "resumed")
+        )
 
     def unregister_task(self, task_id: str, caller: Caller) -> Done:
         """Take a task out of the registry. :raises NotFoundError: if there is no such task."""
-        act = partial(self._one, task_id, "unregister", "unregistered")
-        return self._audited("task.unregister", task_id, caller, act)
+        return self._audited("task.unregister", task_id, caller, lambda: self._unregister(task_id))
 
     def pause_all_tasks(self, caller: Caller) -> Done:
-        """Let no task start a run until resumed."""
-        return self._audited("tasks.pause", "all", caller, lambda: self._all("pause_all", "paused"))
+        """Let no task start a run, those registered later included, until all are resumed."""
+        return self._audited("tasks.pause", "all", caller, lambda: self._all(lambda tasks: tasks.pause_all(), "paused"))
 
     def resume_all_tasks(self, caller: Caller) -> Done:
-        """Let all paused tasks run again."""
-        return self._audited("tasks.resume", "all", caller, lambda: self._all("resume_all", "resumed"))
+        """Undo :meth:`pause_all_tasks`; a task that was paused on its own stays paused."""
+        return self._audited(
+            "tasks.resume", "all", caller, lambda: self._all(lambda tasks: tasks.resume_all(), "resumed")
+        )
 
     def clean_up_tasks(self, caller: Caller, timeout: float = 10.0) -> Done:
-        """End all tasks, waiting at most ``timeout`` seconds for those that run; says which still do."""
+        """Shut the task registry down for good, waiting at most ``timeout`` seconds; says what still runs."""
         return self._audited("tasks.cleanup", "all", caller, lambda: self._clean_up(timeout))
 
     def refused(self, what: str, target: str, caller: Caller, detail: str) -> None:
@@ -168,8 +172,11 @@ class Steering:
         if self._dormancy is None:
             raise ConfigError("Steering.healer", None, "a Healer, for its dormancy to be resumed")
         changed = self._dormancy.resume(caller.reason, by=caller.by or caller.via)
-        message = "Self-healing was resumed." if changed else "Self-healing was not dormant; nothing changed."
-        facts = {"resumed": changed, "isDormant": self._dormancy.is_dormant}
+        last = self._dormancy.last_resume
+        problems = list(last.problems) if changed and last is not None else []
+        message = "Self-healing was resumed" if changed else "Self-healing was not dormant; nothing changed"
+        message += f", with problems: {'; '.join(problems)}." if problems else "."
+        facts = {"resumed": changed, "isDormant": self._dormancy.is_dormant, "problems": problems}
         return Done(changed=changed, message=message, facts=facts)
 
     def _reset(self, name: str, caller: Caller, force: bool) -> Done:
@@ -184,28 +191,32 @@ class Steering:
             raise ConfigError("Steering.tasks", None, "a TaskRegistry, for its tasks to be steered")
         return self._tasks
 
-    def _one(self, task_id: str, verb: str, done: str) -> Done:
-        registry = self._registry()
-        known = [task.id for task in registry.snapshot().tasks]
-        if task_id not in known:
-            raise NotFoundError("task", task_id, known)
-        changed = getattr(registry, verb)(task_id) is not False
+    def _one(self, task_id: str, act: Callable[[TaskRegistry], bool], done: str) -> Done:
+        changed = act(self._registry())
         message = f"Task {task_id!r} was {done}" + ("." if changed else " already; nothing changed.")
         return Done(changed=changed, message=message, facts={"id": task_id, done: changed})
 
-    def _all(self, verb: str, done: str) -> Done:
+    def _unregister(self, task_id: str) -> Done:
         registry = self._registry()
-        ids = [task.id for task in registry.snapshot().tasks]
-        getattr(registry, verb)()
-        return Done(changed=bool(ids), message=f"{len(ids)} tasks were {done}.", facts={done: ids})
+        known = [task.id for task in registry.snapshot().tasks]
+        if not registry.unregister(task_id):
+            raise NotFoundError("task", task_id, known)
+        message = f"Task {task_id!r} was unregistered."
+        return Done(changed=True, message=message, facts={"id": task_id, "unregistered": True})
+
+    def _all(self, act: Callable[[TaskRegistry], Sequence[str]], done: str) -> Done:
+        ids = list(act(self._registry()))
+        message = f"{done.capitalize()}: {', '.join(ids) or 'no task'}."
+        return Done(changed=bool(ids), message=message, facts={done: ids})
 
     def _clean_up(self, timeout: float) -> Done:
         registry = self._registry()
-        ids = [task.id for task in registry.snapshot().tasks]
-        still = list(registry.cleanup(timeout).still_running)
-        ended = f"{len(ids)} tasks were cleaned up"
-        message = f"{ended}; still running: {', '.join(still)}." if still else f"{ended}; none is still running."
-        return Done(changed=bool(ids), message=message, facts={"cleanedUp": ids, "stillRunning": still})
+        changed = registry.snapshot().state != "stopped"
+        report = registry.cleanup(timeout)
+        still = f"still running: {', '.join(report.still_running)}" if report.still_running else "none is still running"
+        message = f"The background tasks were {'' if changed else 'already '}stopped for good; {still}."
+        facts = {"stillRunning": list(report.still_running), "dropped": list(report.dropped)}
+        return Done(changed=changed, message=message, facts=facts)
 
     def _audited(self, what: str, target: str, caller: Caller, act: Callable[[], Done]) -> Done:
         try:
