@@ -44,10 +44,19 @@ class Stopper:
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or a shell's background job: as they wish
                 signal.signal(number, self._handle)
 
-    def _handle(self, number: int, frame: FrameType | None) -> None:
+    def stop(self) -> None:
+        """Have the server finish what it does, and end."""
         self.told = True
         if self.server is not None:
             self.server.should_exit = True
+
+    def stop_at_end_of(self, descriptor: int) -> None:
+        """Stop if what is there to read is the end."""
+        if not os.read(descriptor, 4096):
+            self.stop()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.stop()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -91,7 +100,10 @@ async def _serve(app: ReferenceApp, listening: socket.socket, stopper: Stopper) 
     )
     stopper.server = server
     # A reload, as daemons have it: the tasks are registered anew, in place of those that run.
-    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, app.register_tasks)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGUSR1, app.register_tasks)
+    if app.config.end_with_stdin:
+        loop.add_reader(sys.stdin.fileno(), lambda: stopper.stop_at_end_of(sys.stdin.fileno()))
     await server.serve(sockets=[listening])
 
 

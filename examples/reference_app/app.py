@@ -123,20 +123,18 @@ class ReferenceApp:
 
     def register_tasks(self) -> None:
         """Register the background tasks; those that are there already are replaced, never doubled."""
-        config = self.config
-        for task_id, fn, every in (
-            ("detection", self._detect, config.detection_every),
-            ("healing", self.healer.run_once, config.healing_every),
-            ("preventive-healing", self.healer.prevent, config.preventive_every),
-            ("request-log-trim", self._trim, config.trim_every),
-        ):
-            self.tasks.register_interval(task_id, fn, every=every, owner=__name__)
+        config, owner = self.config, __name__
+        self.tasks.register_interval("detection", self._detect, config.detection_every, owner=owner)
+        self.healer.register(
+            self.tasks, every=config.healing_every, preventive_every=config.preventive_every, owner=owner
+        )
+        self.tasks.register_interval("request-log-trim", self._trim, config.trim_every, owner=owner)
 
     def stop(self) -> StopReport:
         """End everything, in reverse, within ``stop_timeout`` and the time the provider takes; tell what is left."""
+        self.healer.stop()
         ended = self.tasks.shutdown(timeout=self.config.stop_timeout)
         self.web.close()
-        self.detection.close()
         self.process.stop()
         self.events.drain()
         self.requests.close()
@@ -172,6 +170,9 @@ class ReferenceApp:
             breaker=self._breaker(HEALER, permanent_on=()),
             backoff=ExponentialBackoff(base=self.config.backoff_base, cap=self.config.backoff_cap),
             events=self.events,
+            # Detection raises a problem anew at each look; what two looks did not find is no problem any more.
+            alert_ttl=2.5 * self.config.detection_every,
+            check_every=self.config.detection_every,
         )
 
     def _make_report(self) -> StatusReport:
@@ -200,8 +201,6 @@ class ReferenceApp:
 
     def _detect(self) -> None:
         self.detection.look()
-        if self.healer.dormancy.is_dormant:
-            self.healer.dormancy.check()
 
     def _trim(self) -> None:
         self.requests.trim(self.config.keep_requests)
@@ -213,7 +212,13 @@ class ReferenceApp:
     def _gateway_section(self) -> Mapping[str, Any]:
         tally = self.requests.tally()
         return {
-            "provider": {"running": self.process.alive(), "pid": self.process.pid, "restarts": self.process.restarts},
+            "pid": os.getpid(),
+            "provider": {
+                "running": self.process.alive(),
+                "pid": self.process.pid,
+                "port": self.process.port,
+                "restarts": self.process.restarts,
+            },
             "requests": {"ok": tally.ok, "degraded": tally.degraded, "rejected": tally.rejected},
             "problems": [alert.message for alert in self.detection.open],
         }

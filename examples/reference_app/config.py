@@ -12,7 +12,7 @@ import attrs
 
 from selfheal.errors import ConfigError
 from selfheal.integrations.http import check_bind
-from selfheal.validators import between
+from selfheal.validators import between, boolean
 
 TOKEN = "SELFHEAL_TOKEN"
 PREFIX = "REFERENCE_APP_"
@@ -39,6 +39,7 @@ class AppConfig:
         upstream_timeout: for an answer of the provider.
         stop_timeout: for everything to end, when the app is told to.
         keep_requests: how many requests the log keeps.
+        end_with_stdin: stop when standard input ends, that is when whoever started the app is gone.
 
     Raises:
         ConfigError: if a value is out of range, or a host that others can reach is given without a token.
@@ -59,6 +60,7 @@ class AppConfig:
     upstream_timeout: float = attrs.field(default=5.0, validator=between(0.1, 300.0, "s"))
     stop_timeout: float = attrs.field(default=10.0, validator=between(0.1, 300.0, "s"))
     keep_requests: int = attrs.field(default=10_000, validator=between(1, 10_000_000))
+    end_with_stdin: bool = attrs.field(default=False, validator=boolean)
 
     def __attrs_post_init__(self) -> None:
         check_bind(self.host, self.token)
@@ -119,11 +121,17 @@ def read_config(argv: Sequence[str], environ: Mapping[str, str] = os.environ) ->
         told = f"{meaning} (default: {getattr(defaults, name)})"
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, help=told)
     parser.add_argument("--speed", type=float, help="run the clockwork this many times faster (default: 1)")
+    parser.add_argument("--end-with-stdin", action="store_true", help="stop when standard input ends")
     given = vars(parser.parse_args(argv))
     found: dict[str, Any] = {name: _found(name, kind, given[name], environ) for name, (kind, _) in _OPTIONS.items()}
     chosen = {name: value for name, value in found.items() if value is not None}
     speed = _found("speed", float, given["speed"], environ)
-    config = AppConfig(token=environ.get(TOKEN, ""), admin_token=environ.get("PROVIDER_ADMIN_TOKEN", ""), **chosen)
+    config = AppConfig(
+        token=environ.get(TOKEN, ""),
+        admin_token=environ.get("PROVIDER_ADMIN_TOKEN", ""),
+        end_with_stdin=given["end_with_stdin"],
+        **chosen,
+    )
     return config if speed is None else config.faster(speed)
 
 

@@ -10,7 +10,7 @@ from examples.reference_app.provider_process import ProviderProcess
 from examples.reference_app.request_log import RequestLog
 from selfheal import Alert, CircuitBreaker, EventBus, FeatureFlags
 from selfheal.clock import SYSTEM_CLOCK, Clock
-from selfheal.events import AlertCleared, HealingFinished, Severity
+from selfheal.events import AlertCleared, Severity
 
 logger = logging.getLogger("reference_app.detection")
 
@@ -21,8 +21,8 @@ DEGRADED_SHARE = 0.2
 class Detection:
     """One look at a time: :meth:`look` is a registered task.
 
-    A problem that goes on is one alert. It is raised again only when a healing of it was called a success
-    and the next look still finds it.
+    A problem that goes on is one alert: it is raised at each look under the same fingerprint, of which the healer
+    keeps one, and cleared at the first look that does not find it any more.
 
     Args:
         keys: no active key is a problem.
@@ -55,32 +55,26 @@ class Detection:
         self._lock = threading.Lock()
         self._open: dict[str, Alert] = {}
         self._seen = log.tally().last_id
-        self._subscription = events.subscribe(self._healing_finished, HealingFinished, inline=True)
 
     @property
     def open(self) -> tuple[Alert, ...]:
-        """The problems found and not gone, oldest first."""
+        """The problems the last look found."""
         with self._lock:
             return tuple(self._open.values())
 
-    def close(self) -> None:
-        """Listen to the bus no more."""
-        self._subscription.cancel()
-
     def look(self) -> list[Alert]:
-        """Look once; raise what is new, clear what is gone. Returns every problem found, old and new."""
+        """Look once; raise what is there, clear what is gone. Returns every problem found."""
         if not self._flags.auto_detection:
             return []
         found = {alert.fingerprint: alert for alert in self._problems()}
         with self._lock:
-            new = [alert for fingerprint, alert in found.items() if fingerprint not in self._open]
-            gone = [fingerprint for fingerprint in self._open if fingerprint not in found]
-            self._open = {**{f: a for f, a in self._open.items() if f in found}, **{a.fingerprint: a for a in new}}
-        for fingerprint in gone:
+            before, self._open = self._open, found
+        for fingerprint in before.keys() - found.keys():
             logger.info("gone: %s", fingerprint)
             self._events.publish(AlertCleared(at=self._clock.wall(), fingerprint=fingerprint))
-        for alert in new:
-            logger.warning("found: %s", alert.message)
+        for fingerprint, alert in found.items():
+            if fingerprint not in before:
+                logger.warning("found: %s", alert.message)
             self._events.publish(alert)
         return list(found.values())
 
@@ -125,8 +119,3 @@ class Detection:
             severity=Severity.CRITICAL,
             message=message,
         )
-
-    def _healing_finished(self, event: HealingFinished) -> None:
-        if event.outcome == "healed":
-            with self._lock:
-                self._open.pop(event.alert.fingerprint, None)

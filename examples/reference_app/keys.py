@@ -35,7 +35,7 @@ class NoActiveKeysError(Exception):
         self.failed = failed
 
     def __str__(self) -> str:
-        return f"no active api keys: {self.total} configured, {self.failed} refused. Put a valid one in {VARIABLE}."
+        return f"no active api keys: {self.total} configured, {self.failed} refused; put a valid one in {VARIABLE}"
 
 
 @attrs.frozen

@@ -56,7 +56,7 @@ class ProviderProcess:
 
     @property
     def port(self) -> int | None:
-        """TCP port it listens on; ``None`` when it never came up."""
+        """TCP port it listens on; ``None`` until it does. One that died keeps its number until it is started again."""
         return self._port
 
     @property
@@ -129,6 +129,7 @@ class ProviderProcess:
 
     def _end(self) -> None:
         process, self._process = self._process, None
+        self._port = None
         if process is None:
             return
         if process.stdin is not None:

@@ -8,6 +8,7 @@ from examples.reference_app.keys import ApiKey, KeyPool
 from examples.reference_app.provider_process import ProviderProcess
 from examples.reference_app.upstream import ProviderUnreachableError, Upstream
 from selfheal import Alert, CircuitBreaker, FeatureFlags
+from selfheal.healing import HealingContext, HealingResult
 
 logger = logging.getLogger("reference_app.repair")
 
@@ -53,8 +54,10 @@ class Repair:
         self._breaker = breaker
         self._flags = flags
 
-    def heal(self, alert: Alert) -> str:
-        """Repair what ``alert`` is about; returns what was done.
+    def heal(self, alert: Alert, context: HealingContext) -> HealingResult:
+        """Repair what ``alert`` is about; the result says what was done.
+
+        Before each step it is asked whether to go on: a flag may have been switched off meanwhile.
 
         Raises:
             NoActiveKeysError: if no key is there, or none is accepted.
@@ -62,18 +65,21 @@ class Repair:
             NeedsAPersonError: if all works again and the gateway's breaker is permanently open.
         """
         logger.info("healing %s", alert.fingerprint)
-        done = [self._ensure_running(), *self._answering(self._keys.refused()), self._close()]
-        return ", ".join(step for step in done if step)
+        done = [self._ensure_running()]
+        context.checkpoint()
+        done += self._answering(self._keys.refused())
+        context.checkpoint()
+        done.append(self._close())
+        return _done(done)
 
-    def prevent(self) -> str:
-        """The same before anything is wrong, every key included; returns what was done.
+    def prevent(self) -> HealingResult:
+        """The same before anything is wrong, every key included; the result says what was done.
 
         Raises:
             NoActiveKeysError: if no key is accepted.
             UpstreamError: if the provider cannot be brought to summarise.
         """
-        done = [self._ensure_running(), *self._answering(self._keys.all())]
-        return ", ".join(step for step in done if step)
+        return _done([self._ensure_running(), *self._answering(self._keys.all())])
 
     def _ensure_running(self) -> str:
         if self._process.alive() or not self._flags.process_monitoring:
@@ -108,3 +114,7 @@ class Repair:
             return ""
         self._breaker.reset(reason="the provider answers again", by="healer")
         return f"closed circuit {self._breaker.name!r}"
+
+
+def _done(steps: list[str]) -> HealingResult:
+    return HealingResult(success=True, reason=", ".join(step for step in steps if step))

@@ -76,6 +76,21 @@ class Traffic:
         )
 
 
+def answered_by(sent: list[Sent]) -> dict[str, int]:
+    """How many each provider answered; by status where none did."""
+    return dict(Counter(one.provider or f"status {one.status}" for one in sent))
+
+
+def told(sent: list[Sent]) -> str:
+    """The same in words."""
+    return ", ".join(f"{count} answered by {who}" for who, count in sorted(answered_by(sent).items()))
+
+
+def refused(sent: list[Sent]) -> int:
+    """How many calls of the provider a breaker refused."""
+    return sum("call rejected, not attempted" in one.reason for one in sent)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Send documents; exit code 0 if every one got a summary, be it a degraded one."""
     parser = argparse.ArgumentParser(prog="traffic", description="Send real documents to the reference app.")

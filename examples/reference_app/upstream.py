@@ -62,7 +62,7 @@ class Upstream:
             if status != 401:
                 raise _failure(status, body)
             self._keys.mark(key, accepted=False)
-        raise UnauthorizedError(f"unauthorized: the provider refused all {len(tried)} keys")
+        raise UnauthorizedError(f"unauthorized: the provider refused every key it was shown ({len(tried)})")
 
     def validate(self, key: ApiKey) -> bool:
         """Ask the provider whether it accepts ``key``, and note the answer in the pool.
