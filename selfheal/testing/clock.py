@@ -190,12 +190,20 @@ class _FakeWaker:
     def _block(self, timeout: float | None) -> bool:
         thread = threading.current_thread()
         release = threading.Event()
-        timed_out = False
+        left = False
 
-        def expire() -> threading.Thread:
-            nonlocal timed_out
-            timed_out = True
-            self._clock._park(thread, -1)
+        def leave() -> bool:
+            """Stop waiting, once: by the deadline or by being woken, whichever comes first."""
+            nonlocal left
+            with self._clock._lock:
+                first, left = not left, True
+                if first:
+                    self._clock._park(thread, -1)
+                return first
+
+        def expire() -> threading.Thread | None:
+            if not leave():
+                return None
             release.set()
             return thread
 
@@ -205,10 +213,8 @@ class _FakeWaker:
         if self._event.is_set():
             release.set()
         release.wait()
-        if not timed_out:
-            self._clock._park(thread, -1)
-            if entry is not None:
-                self._clock._drop(entry)
+        if leave() and entry is not None:
+            self._clock._drop(entry)
         woken = self._event.is_set()
         self._event.clear()
         return woken
