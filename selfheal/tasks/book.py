@@ -8,28 +8,16 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Iterable
-from typing import NamedTuple
 
+from selfheal.errors import TaskExistsError, TaskLimitError
+from selfheal.tasks.deadlines import Deadlines
 from selfheal.tasks.options import TaskOptions
 from selfheal.tasks.schedule import NEVER, Hold, Phase
-from selfheal.tasks.task import Run, Task
+from selfheal.tasks.task import Run, Task, Trouble
 
 _QUEUED, _DONE = Phase.QUEUED, Phase.DONE
 _ROOM = 64
 """Entries a heap may hold before stale ones are looked for."""
-
-
-class Trouble(NamedTuple):
-    """A run that did not go well.
-
-    ``overdue`` tells a run that took too long from one that raised; ``timeout`` is what it was given.
-    """
-
-    task_id: str
-    error: str
-    consecutive: int
-    overdue: bool = False
-    timeout: float = 0.0
 
 
 class TaskBook:
@@ -46,10 +34,29 @@ class TaskBook:
         self._order = 0
         self._due: list[tuple[float, int, Task]] = []
         self._due_room = _ROOM
-        self._deadlines: list[tuple[float, int, int, Run]] = []
-        self._deadline_room = _ROOM
+        self.deadlines = Deadlines()
 
     # --- which tasks there are
+
+    def admit(self, options: TaskOptions, limit: int, replace: bool) -> None:
+        """Make sure a task may be added.
+
+        Raises:
+            TaskExistsError: if its id is taken and it may not replace.
+            TaskLimitError: if there are ``limit`` tasks that are not done.
+        """
+        if options.id in self.tasks:
+            if not replace:
+                raise TaskExistsError(options.id)
+            return
+        if len(self.tasks) < limit:
+            return
+        live = [task.id for task in self.tasks.values() if not task.done]
+        if len(live) >= limit:
+            raise TaskLimitError(options.id, limit, live)
+        surplus = len(self.tasks) + 1 - limit
+        for task in [task for task in self.tasks.values() if task.done][:surplus]:
+            self.remove(task)
 
     def add(self, options: TaskOptions, now: float, enabled: bool = True) -> Task:
         """Take a task in, in place of the one of the same id if there is one."""
@@ -73,10 +80,6 @@ class TaskBook:
         self._retire(task)
         self._tidy()
 
-    def live_tasks(self) -> list[str]:
-        """Ids of the tasks that are not done, in order of registration."""
-        return [task.id for task in self.tasks.values() if not task.done]
-
     def pause_all(self) -> tuple[str, ...]:
         """Hold back every task, those added later too. Tell the ids of those that nobody held before."""
         self.held = True
@@ -95,13 +98,6 @@ class TaskBook:
                 resumed.append(task.id)
                 self.plan(task)
         return tuple(resumed)
-
-    def make_room(self, limit: int) -> None:
-        """Forget the oldest finished single runs beyond ``limit`` tasks in all."""
-        surplus = len(self.tasks) + 1 - limit
-        if surplus > 0:
-            for task in [task for task in self.tasks.values() if task.done][:surplus]:
-                self.remove(task)
 
     def _retire(self, task: Task) -> None:
         if task.schedule.phase is Phase.RUNNING:
@@ -172,7 +168,7 @@ class TaskBook:
         run = Run(task, number, now)
         self.live.add(run)
         if task.timeout is not None:
-            self.watch(run, now + task.timeout)
+            self.deadlines.watch(run, now + task.timeout)
         return run
 
     def end(self, run: Run, now: float, error: str | None = None, *, counts: bool = True) -> Trouble | None:
@@ -205,28 +201,6 @@ class TaskBook:
             self._enqueue(task)
         self._let_successor_go(task, now)
 
-    def watch(self, run: Run, deadline: float) -> None:
-        """Have :meth:`expire` name ``run`` if it is still under way at ``deadline``."""
-        heapq.heappush(self._deadlines, (deadline, run.task.order, run.number, run))
-        if len(self._deadlines) > self._deadline_room:
-            self._deadlines = [entry for entry in self._deadlines if not entry[3].ended]
-            heapq.heapify(self._deadlines)
-            self._deadline_room = max(_ROOM, 2 * len(self._deadlines))
-
-    def next_deadline(self) -> float:
-        """The earliest deadline of a run under way; ``NEVER`` if there is none."""
-        deadlines = self._deadlines
-        while deadlines and deadlines[0][3].ended:
-            heapq.heappop(deadlines)
-        return deadlines[0][0] if deadlines else NEVER
-
-    def expire(self, now: float) -> list[Run]:
-        """Take out the runs whose deadline has passed."""
-        passed = []
-        while self.next_deadline() <= now:
-            passed.append(heapq.heappop(self._deadlines)[3])
-        return passed
-
     def overdue(self, run: Run) -> Trouble:
         """Count a run that takes longer than its timeout as a failure, now and not again when it ends."""
         task = run.task
@@ -257,7 +231,7 @@ class TaskBook:
         self.live.clear()
         self.abandoned.clear()
         self._leaving.clear()
-        self._deadlines.clear()
+        self.deadlines.clear()
         self.realign(now)
 
     def realign(self, now: float) -> None:

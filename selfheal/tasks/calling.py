@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextvars import Context
 from types import CoroutineType
 from typing import Any
 
@@ -24,7 +25,7 @@ def call(run: Run, let_through: tuple[type[BaseException], ...] = ()) -> str | C
     """
     _current.run = run
     try:
-        result = run.task.fn()
+        result = Context().run(run.task.fn)  # context variables of one run must not reach the next
     except let_through:
         raise
     except BaseException as error:  # a SystemExit in a task must not end the host's thread either

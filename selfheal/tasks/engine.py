@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from selfheal.clock import SYSTEM_CLOCK
 from selfheal.events import ClockJumped, Event, TaskFailed, TaskOverdue, WorkersExhausted
-from selfheal.tasks.book import TaskBook, Trouble
+from selfheal.tasks.book import TaskBook
 from selfheal.tasks.jumps import JumpWatch
 from selfheal.tasks.loops import CANCEL_GRACE, LoopRunner
 from selfheal.tasks.pool import CHECK, WorkerPool
 from selfheal.tasks.schedule import NEVER
-from selfheal.tasks.task import Run
+from selfheal.tasks.task import Run, Trouble
 
 if TYPE_CHECKING:
     from selfheal.clock import Clock
@@ -26,6 +26,8 @@ logger = logging.getLogger("selfheal.tasks")
 
 _BATCH = 512
 """Due tasks looked at in one hold of the lock."""
+_AFTER_ERROR = 1.0
+"""Seconds the scheduler waits after an error that should not be."""
 
 
 class Engine:
@@ -88,7 +90,11 @@ class Engine:
             if self._thread is not None or self._stopping:
                 return
             self._thread = threading.Thread(target=self._run, name="selfheal-tasks", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:
+            self._thread = None
+            raise
 
     def kick(self) -> None:
         """Have the scheduler thread look now."""
@@ -130,19 +136,32 @@ class Engine:
             self._publish(event)
 
     def _run(self) -> None:
+        rested = True
         while not self._stopping:
-            moment = self.turn()
+            try:
+                moment = self.turn(rested)
+            except Exception:  # whatever it is, the other tasks must not end with it
+                logger.critical("the scheduler met an error and goes on", exc_info=True)
+                moment = self.now() + _AFTER_ERROR
             delay = moment - self.now() if moment < NEVER else None
-            if delay is None or delay > 0:
+            rested = delay is None or delay > 0
+            if rested:
                 self._waker.wait(delay)
 
-    def turn(self) -> float:
-        """Look once: fire, expire, hand over. Returns the moment of the next look."""
+    def turn(self, rested: bool = True) -> float:
+        """Look once: fire, expire, hand over.
+
+        Args:
+            rested: whether this thread waited since the last look.
+
+        Returns:
+            The moment of the next look.
+        """
         self.look_at_clocks()
         book = self.book
         with self.lock:
             now = self.now()
-            late = book.expire(now) if book.next_deadline() <= now else []
+            late = book.deadlines.expire(now)
             book.fire_due(now, _BATCH)
         for run in late:
             self._overdue(run)
@@ -153,8 +172,8 @@ class Engine:
                 for_loops = list(book.ready_async)
                 book.ready_async.clear()
             now = self.now()
-            worker = self.pool.demand(now)
-            moment = min(book.next_due(), book.next_deadline())
+            worker = self.pool.demand(now, rested)
+            moment = min(book.next_due(), book.deadlines.next())
             if book.ready and not self.exhausted:
                 moment = min(moment, now + CHECK)
             self._wake_at = moment
@@ -176,7 +195,7 @@ class Engine:
                     book.abandon(run, self.now())
                     abandoned = True
                 else:
-                    book.watch(run, self.now() + CANCEL_GRACE)
+                    book.deadlines.watch(run, self.now() + CANCEL_GRACE)
             else:
                 book.abandon(run, self.now())
                 abandoned = True

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from selfheal.clock import SYSTEM_CLOCK
 from selfheal.tasks.calling import told
-from selfheal.tasks.task import Run, Task, describe
+from selfheal.tasks.task import Run, Task, Trouble, describe
 
 if TYPE_CHECKING:
     import asyncio
 
-    from selfheal.tasks.book import TaskBook, Trouble
+    from selfheal.tasks.book import TaskBook
 
 logger = logging.getLogger("selfheal.tasks")
 
@@ -94,26 +94,27 @@ class LoopRunner:
 
     def launch(self, tasks: Iterable[Task]) -> None:
         """Without the lock: start the queued runs of ``tasks``, one wake-up for each loop."""
-        by_loop: dict[asyncio.AbstractEventLoop, list[Task]] = {}
+        by_loop: dict[asyncio.AbstractEventLoop | None, list[Task]] = {}
         for task in tasks:
-            loop = task.options.loop or self.own_loop()
-            by_loop.setdefault(loop, []).append(task)
-        for loop, batch in by_loop.items():
+            by_loop.setdefault(task.options.loop, []).append(task)
+        for given, batch in by_loop.items():
             try:
+                loop = given or self.own_loop()
                 loop.call_soon_threadsafe(self._begin_all, loop, batch)
-            except RuntimeError as closed:  # the host closed its loop
+            except (RuntimeError, OSError) as error:  # the host closed its loop, or there is none to be had
                 for task in batch:
-                    self._refuse(task, describe(closed))
+                    self._refuse(task, describe(error))
 
     def adopt(self, run: Run, work: Coroutine[Any, Any, object]) -> None:
         """Without the lock: go on with a run whose function returned a coroutine."""
-        loop = run.task.options.loop or self.own_loop()
-        run.host = AsyncHost(loop, run.task.options.loop is None)
+        given = run.task.options.loop
         try:
+            loop = given or self.own_loop()
+            run.host = AsyncHost(loop, given is None)
             loop.call_soon_threadsafe(self._spawn, run, work)
-        except RuntimeError as closed:
+        except (RuntimeError, OSError) as error:
             work.close()
-            self._finish(run, describe(closed))
+            self._finish(run, describe(error))
 
     def cancel(self, run: Run) -> bool:
         """Without the lock: ask an async run to stop. Tell whether it is one."""

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 from selfheal.clock import SYSTEM_CLOCK
 from selfheal.tasks.calling import call
-from selfheal.tasks.task import Run
+from selfheal.tasks.task import Run, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
     from typing import Any
 
-    from selfheal.tasks.book import TaskBook, Trouble
+    from selfheal.tasks.book import TaskBook
 
 logger = logging.getLogger("selfheal.tasks")
 
@@ -29,6 +29,8 @@ HELD_UP = 0.001
 """Seconds after which a worker in one run counts as held up."""
 CHECK = 0.003
 """Seconds between two looks at whether queued runs need another worker."""
+BARRED = 1.0
+"""Seconds until a thread is tried for again after the system refused one."""
 
 
 class Worker:
@@ -81,18 +83,25 @@ class WorkerPool:
         self._workers: list[Worker] = []
         self._idle: list[Worker] = []
         self._count = 0
+        self._barred_until = 0.0
         self.blocked = False
         self.stopping = False
 
-    def demand(self, now: float) -> Worker | None:
-        """With the lock held: pick a worker to :meth:`wake`, if the queue needs one more."""
-        if not self._book.ready or self.blocked or self.stopping:
+    def demand(self, now: float, rested: bool = True) -> Worker | None:
+        """With the lock held: pick a worker to :meth:`wake`, if the queue needs one more.
+
+        Args:
+            now: monotonic seconds.
+            rested: whether the caller waited before it looked. If not, it kept the interpreter to itself,
+                and a worker that seems held up in a run may only be waiting for its turn.
+        """
+        if not self._book.ready or self.blocked or self.stopping or now < self._barred_until:
             return None
         for worker in self._workers:
             if worker.idle:
                 continue
             run = worker.run
-            if run is None or now - run.started < HELD_UP:
+            if run is None or not rested or now - run.started < HELD_UP:
                 return None  # it will come back for the queue
         if self._idle:
             worker = self._idle.pop()
@@ -119,6 +128,7 @@ class WorkerPool:
             logger.exception("cannot start a worker thread; %d runs wait", len(self._book.ready))
             with self._lock:
                 self._workers.remove(worker)
+                self._barred_until = self._now() + BARRED
 
     def abandon(self, run: Run) -> bool:
         """With the lock held: give up the worker that is in ``run``. Tell whether there was one."""
@@ -152,28 +162,16 @@ class WorkerPool:
 
     def _drain(self, worker: Worker) -> None:
         """Take run after run; wait at the gate while there is none."""
-        book, lock, now = self._book, self._lock, self._now
         run: Run | None = None
         error: str | None = None
-        ended = now()
+        ended = 0.0
         while True:
-            trouble = None
-            with lock:
-                if run is not None:
-                    trouble = book.end(run, ended, error)
-                gone = self.stopping or (run is not None and run.abandoned)
-                run = worker.run = None if gone or self.blocked else book.begin_next(now())
-                if run is not None:
-                    run.host = worker
-                elif not gone:
-                    worker.idle = True
-                    self._idle.append(worker)
-                wanted = gone or bool(book.ready_async)
+            run, trouble, leave, kick = self._exchange(worker, run, ended, error)
             if trouble is not None:
                 self._report(trouble)
-            if wanted:
+            if kick:
                 self._kick()
-            if gone:
+            if leave:
                 return
             if run is None:
                 worker.gate.acquire()
@@ -181,10 +179,31 @@ class WorkerPool:
             if run.task.timeout is not None:
                 self._expect(run.started + run.task.timeout)
             outcome = call(run)
-            ended = now()
-            error = None
+            ended = self._now()
             if outcome is None or isinstance(outcome, str):
                 error = outcome
             else:
                 self._adopt(run, outcome)
                 run = worker.run = None
+
+    def _exchange(
+        self, worker: Worker, done: Run | None, ended: float, error: str | None
+    ) -> tuple[Run | None, Trouble | None, bool, bool]:
+        """Hand in the run that is done and take the next, in one hold of the lock.
+
+        Returns:
+            The next run, what went wrong with the last, whether the worker has to leave, and whether the
+            scheduler has something to do.
+        """
+        book, trouble = self._book, None
+        with self._lock:
+            if done is not None:
+                trouble = book.end(done, ended, error)
+            leave = self.stopping or (done is not None and done.abandoned)
+            run = worker.run = None if leave or self.blocked else book.begin_next(self._now())
+            if run is not None:
+                run.host = worker
+            elif not leave:
+                worker.idle = True
+                self._idle.append(worker)
+            return run, trouble, leave, leave or bool(book.ready_async)

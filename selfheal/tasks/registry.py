@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from selfheal.clock import SYSTEM_CLOCK
-from selfheal.errors import NotFoundError, RegistryStoppedError, TaskExistsError, TaskLimitError
+from selfheal.errors import NotFoundError, RegistryStoppedError
 from selfheal.events import DEFAULT_BUS, Event, EventBus, WorkersExhausted
 from selfheal.forking import track
 from selfheal.tasks import exits
@@ -35,8 +33,7 @@ _FORK_WAIT = 1.0
 class TaskRegistry:
     """Runs callables on a fixed grid of times, none ever twice at once, and always knows how to stop.
 
-    No thread is started before the first task is registered, and none is left after :meth:`shutdown`.
-    Usable as a context manager that shuts down at its end.
+    No thread is started before the first task, none is left after :meth:`shutdown` or the end of a ``with``.
 
     Args:
         clock: by which tasks are due.
@@ -149,23 +146,14 @@ class TaskRegistry:
         return self._register(TaskOptions(id=id, fn=fn, first_after=after, **options), enabled, replace)
 
     def _register(self, options: TaskOptions, enabled: bool, replace: bool) -> TaskHandle:
-        limit = self._options.max_tasks
         with self._lock:
             if self._stopper.begun:
                 raise RegistryStoppedError(options.id)
-            old = self._book.tasks.get(options.id)
-            if old is not None and not replace:
-                raise TaskExistsError(options.id)
-            if old is None:
-                live = self._book.live_tasks() if len(self._book.tasks) >= limit else []
-                if len(live) >= limit:
-                    raise TaskLimitError(options.id, limit, live)
-                self._book.make_room(limit)
+            self._book.admit(options, self._options.max_tasks, replace)
             task = self._book.add(options, self._clock.monotonic(), enabled)
-            due = task.schedule.due
         if self._autostart and not self._forked and not self._engine.started:
             self.start()
-        self._engine.expect(due)
+        self._engine.expect(task.schedule.due)
         return TaskHandle(self, task.id, task.generation)
 
     def unregister(self, id: str, *, generation: int | None = None) -> bool:
@@ -196,7 +184,7 @@ class TaskRegistry:
     # --- steering
 
     def pause(self, id: str) -> bool:
-        """Hold a task back. Its grid stays, a run under way goes on. Tell whether this changed anything.
+        """Hold a task back; a run under way goes on. Tell whether this changed anything.
 
         Raises:
             NotFoundError: if there is no such task.
@@ -205,11 +193,7 @@ class TaskRegistry:
             return self._find(id).schedule.pause(Hold.OWN)
 
     def resume(self, id: str) -> bool:
-        """Let a task run again from its next slot on; slots that passed are no misses. Tell whether this changed anything.
-
-        Raises:
-            NotFoundError: if there is no such task.
-        """
+        """Let a task run again at its next slot; those that passed are no misses. Raises as :meth:`pause`."""
         with self._lock:
             return self._resume([self._find(id)]) != ()
 
@@ -255,10 +239,9 @@ class TaskRegistry:
         self._engine.start()
 
     def run_due(self) -> int:
-        """Run everything that is due now in the calling thread, one after the other; tell how many ran.
+        """Run everything that is due now in the calling thread, async tasks too; tell how many ran.
 
-        For tests on a virtual clock and for hosts that drive the registry from a loop of their own; made
-        with ``start=False``. Async tasks are run to their end here too.
+        For tests on a virtual clock and for hosts that want no threads: make the registry with ``start=False``.
         """
         return 0 if self._stopper.begun else self._inline.run_due()
 
@@ -294,19 +277,18 @@ class TaskRegistry:
     def install_signals(self, signals: Iterable[int] = (SIGTERM,), timeout: float = 10.0) -> tuple[int, ...]:
         """Shut down when one of ``signals`` comes, then let happen what would have happened without us.
 
-        Only from the main thread. A handler of the host is called as before; an ignored signal stays
-        ignored; a signal with its default action takes that action after the clean-up; a handler that is
-        not Python's is left alone. SIGINT only if you name it: ``asyncio.run`` and anyio look for the default one.
+        A handler of the host is called as before; an ignored signal stays ignored; a signal with its default
+        action takes that action after the clean-up; a handler that is not Python's is left alone.
 
         Args:
-            signals: which.
+            signals: which. SIGINT only if you name it: ``asyncio.run`` and anyio look for its default handler.
             timeout: seconds the clean-up may take.
 
         Returns:
             The signals it was installed for.
 
         Raises:
-            ConfigError: if called in another thread than the main thread.
+            ConfigError: if called in another thread than the main thread, where Python runs handlers.
         """
         self._signals = self._signals or SignalGuard(lambda: self.shutdown(timeout))
         return self._signals.install(signals)
@@ -377,10 +359,10 @@ class TaskRegistry:
 
     def after_fork_in_child(self) -> None:
         """Keep the tasks, but no thread, lock or run: nothing happens here until :meth:`start`."""
-        exits.keep(self._engine)  # closing the parent's event loop from here would reach into the parent
-        self._forked = not self._stopper.begun
-        self._book.forget_runs(self._clock.monotonic())
+        exits.keep((self._engine, self._inline))  # collecting the parent's event loop would reach into the parent
         stopped = self._stopper.begun
+        self._forked = not stopped
+        self._book.forget_runs(self._clock.monotonic())
         self._assemble()
         if stopped:
             self._stopper.stop(0.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from selfheal.tasks.options import TaskOptions, is_async
 from selfheal.tasks.schedule import NEVER, Phase, Schedule
@@ -128,6 +128,19 @@ class Run:
         self.overdue = False
         self.ended = False
         self.host: Any = None
+
+
+class Trouble(NamedTuple):
+    """A run that did not go well.
+
+    ``overdue`` tells a run that took too long from one that raised; ``timeout`` is what it was given.
+    """
+
+    task_id: str
+    error: str
+    consecutive: int
+    overdue: bool = False
+    timeout: float = 0.0
 
 
 _current = threading.local()
