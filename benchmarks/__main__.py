@@ -1,0 +1,5 @@
+"""All benchmarks, one after the other: ``python -m benchmarks``. Exits 1 if a gate is missed."""
+
+from benchmarks import bench_breaker, bench_tasks
+
+raise SystemExit(max(bench_breaker.main(), bench_tasks.main()))
