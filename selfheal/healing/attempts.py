@@ -228,7 +228,7 @@ class Attempts:
             why = f"{verdict.failures} consecutive {kind} failed; the last: {judged.reason}"
             trouble = self._go_dormant(why, "automatic")
         if guard is not None:
-            _tell(guard, permit.lane, judged)
+            _tell(guard, judged, decides=verdict.counted and permit.lane is Lane.HEALING)
             self.watch_breaker()
         return trouble
 
@@ -302,9 +302,12 @@ class Attempts:
         self._machine.forget_running()
 
 
-def _tell(guard: Guard, lane: Lane, judged: Judged) -> None:
-    """Let the breaker count a healing. A preventive one, or one that was stopped, says nothing about healing."""
-    if lane is Lane.PREVENTIVE or judged.outcome is Outcome.INTERRUPTED:
+def _tell(guard: Guard, judged: Judged, *, decides: bool) -> None:
+    """Let the breaker count a healing.
+
+    One that was stopped, is from before a resume, or is preventive, says nothing about healing now.
+    """
+    if not decides:
         guard.cancel()
     elif judged.outcome is Outcome.HEALED:
         guard.succeed()
