@@ -273,3 +273,11 @@ def _moves() -> set[tuple[str, str]]:
                 after[moved.state, moved.consecutive] = moved
         runs = list(after.values())
     return seen
+
+
+def test_every_page_is_in_the_index() -> None:
+    """Each page below docs/ is linked from the index, so that none is written for nobody."""
+    index = ROOT / "docs" / "index.md"
+    linked = {(index.parent / link.partition("#")[0]).resolve() for link in _links(index.read_text())}
+
+    assert [str(page) for page in (ROOT / "docs").rglob("*.md") if page not in linked | {index}] == []
