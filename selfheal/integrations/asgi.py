@@ -12,6 +12,8 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
+import attrs
+
 from selfheal.errors import ConfigError
 from selfheal.integrations.http import SteeringApi
 from selfheal.integrations.messages import RefusedError, Request, Response
@@ -81,12 +83,14 @@ class _App:
                 body = await _read(receive, self._api.max_body)
         except TimeoutError:
             message = f"The body did not arrive within {self._body_timeout:g} s."
-            return _refused(408, "body_too_slow", message, "the same again", ("Connection", "close"))
+            return _closing(_refused(408, "body_too_slow", message, "the same again"))
         kind = "read" if scope["method"] in ("GET", "HEAD", "OPTIONS") else "change"
         if self._busy[kind] >= self._at_once:
             message = f"{self._at_once} requests are being worked on."
             return _refused(503, "busy", message, "the same again in 1 s", ("Retry-After", "1"))
-        return await self._in_thread(_request(scope, body), kind)
+        response = await self._in_thread(_request(scope, body), kind)
+        # What was not read of the body must not be taken for the next request.
+        return response if len(body) <= self._api.max_body else _closing(response)
 
     async def _in_thread(self, request: Request, kind: str) -> Response:
         """Dispatch in a thread of its own: one of a pool would hold up the end of the process if it hung.
@@ -124,8 +128,12 @@ class _App:
             self._busy[kind] += change
 
 
-def _refused(status: int, code: str, message: str, send: str, header: tuple[str, str]) -> Response:
-    return RefusedError(status, code, message, send=send, headers=(header,)).response()
+def _closing(response: Response) -> Response:
+    return attrs.evolve(response, headers=(*response.headers, ("Connection", "close")))
+
+
+def _refused(status: int, code: str, message: str, send: str, *headers: tuple[str, str]) -> Response:
+    return RefusedError(status, code, message, send=send, headers=headers).response()
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

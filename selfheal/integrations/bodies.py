@@ -68,7 +68,7 @@ def fields_of(request: Request, fields: Mapping[str, Field], max_body: int) -> d
     example = {name: field.example for name, field in fields.items()}
     if len(request.body) > max_body:
         message = f"The body is larger than {max_body} bytes."
-        raise RefusedError(413, "body_too_large", message, send=example, headers=(("Connection", "close"),))
+        raise RefusedError(413, "body_too_large", message, send=example)
     data = _object(request, example) if request.body.strip() else {}
     _check_fields(data, fields, example)
     return {name: data.get(name, field.default) for name, field in fields.items()}

@@ -121,7 +121,7 @@ class SteeringApi:
             fields = fields_of(request, route.fields, self.max_body)
         except RefusedError as refusal:
             if refusal.audited:
-                self._steering.refused(route.what, name, caller, str(refusal))
+                self._steering.refused(route.what, name or route.target, caller, str(refusal))
             raise
         caller = attrs.evolve(caller, reason=fields["reason"], by=fields["by"])
         done = route.act(name, caller, fields)
@@ -156,7 +156,7 @@ class SteeringApi:
 
 def _mutations(do: Steering) -> tuple[Post, ...]:
     return (
-        Post(path=RESUME_PATH, what="resume", fields=WHY, act=lambda _, who, __: do.resume(who)),
+        Post(path=RESUME_PATH, what="resume", target="healing", fields=WHY, act=lambda _, who, __: do.resume(who)),
         Post(
             path="/api/breakers/{name}/reset",
             what="breaker.reset",

@@ -55,12 +55,14 @@ class Post:
         what: what the audit calls it.
         fields: what the body may hold.
         act: does it; is handed the name, the caller and the fields.
+        target: what the audit says it is about, where the path has no name.
     """
 
     path: str
     what: str
     fields: Mapping[str, Field]
     act: Act
+    target: str = "all"
     matches: re.Pattern[str] = attrs.field(init=False)
     method: str = attrs.field(default="POST", init=False)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from selfheal.status.calls import breaker_reset_call, resume_call, task_call, told
+from selfheal.status.calls import PLAIN, Calls, told
 from selfheal.status.words import spoken
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def worst_first(findings: Iterable[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda finding: _RANK[finding.level])
 
 
-def judge_dormancy(is_dormant: bool, reason: str | None, base_url: str = "") -> list[Finding]:
+def judge_dormancy(is_dormant: bool, reason: str | None, calls: Calls = PLAIN) -> list[Finding]:
     """Dormant is critical: nothing is healed until a person resumes it."""
     if not is_dormant:
         return []
@@ -66,7 +66,7 @@ def judge_dormancy(is_dormant: bool, reason: str | None, base_url: str = "") -> 
             level=Level.CRITICAL,
             issue=f"CRITICAL: self-healing is dormant: {reason or 'no reason recorded'}. "
             "Nothing is healed until a person resumes it.",
-            recommendation=f"Fix the cause, then resume self-healing: {told(resume_call(base_url=base_url))}.",
+            recommendation=f"Fix the cause, then resume self-healing: {told(calls.resume())}.",
         )
     ]
 
@@ -103,63 +103,61 @@ def judge_healer(healer: HealerSnapshot) -> list[Finding]:
     return found
 
 
-def judge_breakers(breakers: Sequence[BreakerSnapshot], base_url: str = "") -> list[Finding]:
+def judge_breakers(breakers: Sequence[BreakerSnapshot], calls: Calls = PLAIN) -> list[Finding]:
     """Permanently open is critical; open, half-open and held open are warnings; out of force is a remark."""
-    return [judged for breaker in breakers if (judged := _judge_breaker(breaker, base_url)) is not None]
+    return [judged for breaker in breakers if (judged := _judge_breaker(breaker, calls)) is not None]
 
 
-def _judge_breaker(breaker: BreakerSnapshot, base_url: str) -> Finding | None:
+def _judge_breaker(breaker: BreakerSnapshot, calls: Calls) -> Finding | None:
     judged = _BREAKER_STATES.get(str(breaker.state))
-    return judged(breaker, base_url) if judged else None
+    return judged(breaker, calls) if judged else None
 
 
-def _permanently_open(breaker: BreakerSnapshot, base_url: str) -> Finding:
+def _permanently_open(breaker: BreakerSnapshot, calls: Calls) -> Finding:
     reason = breaker.permanent_open_reason or breaker.reason or "no reason recorded"
     return Finding(
         level=Level.CRITICAL,
         issue=f"CRITICAL: circuit breaker {breaker.name!r} is PERMANENT_OPEN: {reason}. Time does not close it.",
         recommendation=f"Fix what {breaker.name!r} calls, then close it: "
-        f"{told(breaker_reset_call(breaker.name, force=True, base_url=base_url))}.",
+        f"{told(calls.reset(breaker.name, force=True))}.",
     )
 
 
-def _open(breaker: BreakerSnapshot, base_url: str) -> Finding:
+def _open(breaker: BreakerSnapshot, calls: Calls) -> Finding:
     wait = "" if breaker.retry_after is None else f"; it tries again in {spoken(breaker.retry_after)}"
     return Finding(
         level=Level.WARNING,
         issue=f"Circuit breaker {breaker.name!r} is OPEN after {breaker.failure_count} failures in a row{wait}.",
         recommendation=f"Look at what {breaker.name!r} calls. Once fixed, wait for its probe, or close it: "
-        f"{told(breaker_reset_call(breaker.name, force=False, base_url=base_url))}.",
+        f"{told(calls.reset(breaker.name))}.",
     )
 
 
-def _half_open(breaker: BreakerSnapshot, _: str) -> Finding:
+def _half_open(breaker: BreakerSnapshot, _: Calls) -> Finding:
     return Finding(
         level=Level.WARNING,
         issue=f"Circuit breaker {breaker.name!r} is HALF_OPEN: it is letting a probe through.",
     )
 
 
-def _forced_open(breaker: BreakerSnapshot, base_url: str) -> Finding:
+def _forced_open(breaker: BreakerSnapshot, calls: Calls) -> Finding:
     return Finding(
         level=Level.WARNING,
         issue=f"Circuit breaker {breaker.name!r} is FORCED_OPEN, held open by hand: "
         f"{breaker.reason or 'no reason given'}.",
-        recommendation="To let calls through again: "
-        f"{told(breaker_reset_call(breaker.name, force=False, base_url=base_url))}.",
+        recommendation=f"To let calls through again: {told(calls.reset(breaker.name))}.",
     )
 
 
-def _out_of_force(breaker: BreakerSnapshot, base_url: str) -> Finding:
+def _out_of_force(breaker: BreakerSnapshot, calls: Calls) -> Finding:
     return Finding(
         level=Level.HEALTHY,
         issue=f"Circuit breaker {breaker.name!r} is {breaker.state}: it lets every call through.",
-        recommendation="To put it in force again: "
-        f"{told(breaker_reset_call(breaker.name, force=False, base_url=base_url))}.",
+        recommendation=f"To put it in force again: {told(calls.reset(breaker.name))}.",
     )
 
 
-_BREAKER_STATES: dict[str, Callable[[BreakerSnapshot, str], Finding]] = {
+_BREAKER_STATES: dict[str, Callable[[BreakerSnapshot, Calls], Finding]] = {
     "PERMANENT_OPEN": _permanently_open,
     "OPEN": _open,
     "HALF_OPEN": _half_open,
@@ -176,11 +174,11 @@ _STILL = {
 """States of a registry in which nothing runs: why, and what to do."""
 
 
-def judge_tasks(tasks: RegistrySnapshot, base_url: str = "") -> list[Finding]:
+def judge_tasks(tasks: RegistrySnapshot, calls: Calls = PLAIN) -> list[Finding]:
     """Overload, a registry that runs nothing, a failing and a stuck task are warnings; 6 to 10 tasks a remark."""
     return [
         *_judge_load(tasks),
-        *(judged for task in tasks.tasks if (judged := _judge_task(task, base_url)) is not None),
+        *(judged for task in tasks.tasks if (judged := _judge_task(task, calls)) is not None),
     ]
 
 
@@ -216,7 +214,7 @@ def _judge_load(tasks: RegistrySnapshot) -> list[Finding]:
     return []
 
 
-def _judge_task(task: TaskSnapshot, base_url: str) -> Finding | None:
+def _judge_task(task: TaskSnapshot, calls: Calls) -> Finding | None:
     if task.phase == "stuck":
         issue = f"Background task {task.id!r} is stuck: a run is past its timeout and has not ended."
     elif task.consecutive_failures and task.enabled:
@@ -227,8 +225,7 @@ def _judge_task(task: TaskSnapshot, base_url: str) -> Finding | None:
     return Finding(
         level=Level.WARNING,
         issue=issue,
-        recommendation=f"Fix what {task.id!r} does; to stop it meanwhile: "
-        f"{told(task_call(task.id, 'pause', base_url=base_url))}.",
+        recommendation=f"Fix what {task.id!r} does; to stop it meanwhile: {told(calls.task(task.id, 'pause'))}.",
     )
 
 

@@ -11,6 +11,8 @@ import attrs
 
 from selfheal.clock import SYSTEM_CLOCK, Clock
 from selfheal.status import judge, shape
+from selfheal.status.breakers import BreakerSource, KnownBreakers
+from selfheal.status.calls import Calls
 from selfheal.status.judge import Finding, Level
 from selfheal.status.markdown import as_markdown
 from selfheal.status.secrets import scrub_all
@@ -27,13 +29,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("selfheal.status")
 
 T = TypeVar("T")
-
-
-class BreakerSource(Protocol):
-    """Where the breakers come from: a :class:`~selfheal.policies.breaker.BreakerRegistry`, or alike."""
-
-    def snapshots(self) -> Sequence[BreakerSnapshot]:
-        """One snapshot a breaker, sorted by name."""
 
 
 class TaskSource(Protocol):
@@ -63,12 +58,12 @@ class _Facts:
     def dormant_reason(self) -> str | None:
         return self.dormant.reason if self.dormant else self.healer.dormant_reason if self.healer else None
 
-    def judged(self, base_url: str) -> list[Finding]:
+    def judged(self, calls: Calls) -> list[Finding]:
         """All findings about selfheal's own parts."""
-        found = [*self.unread, *judge.judge_dormancy(self.is_dormant, self.dormant_reason, base_url)]
+        found = [*self.unread, *judge.judge_dormancy(self.is_dormant, self.dormant_reason, calls)]
         found += judge.judge_healer(self.healer) if self.healer else []
-        found += judge.judge_breakers(self.breakers, base_url)
-        found += judge.judge_tasks(self.tasks, base_url) if self.tasks else []
+        found += judge.judge_breakers(self.breakers, calls)
+        found += judge.judge_tasks(self.tasks, calls) if self.tasks else []
         return found + judge.judge_flags(self.flags)
 
 
@@ -81,7 +76,8 @@ class StatusReport:
 
     Args:
         healer: the healer; without one ``selfHealing`` shows ``enabled: false`` and zeros.
-        breakers: the breaker registry; by default the one that breakers join when none is named.
+        breakers: the breaker registry; by default the one that breakers join when none is named. The healer's
+            own breaker is shown too.
         tasks: the task registry; without one there are no background tasks.
         flags: the feature flags; by default the healer's.
         dormancy: the dormant controller; by default the healer's.
@@ -110,12 +106,13 @@ class StatusReport:
         base_url: str = "",
     ) -> None:
         self._healer = healer
-        self._breakers = _default_breakers() if breakers is None else breakers
+        self._breakers = KnownBreakers(breakers, healer)
         self._tasks = tasks
         self._flags = flags if flags is not None or healer is None else healer.flags
         self._dormancy = dormancy if dormancy is not None or healer is None else healer.dormancy
         self._clock = clock
-        self._base_url = base_url
+        own = None if healer is None else healer.breaker.name
+        self._calls = Calls(base_url=base_url, healers_breaker=own)
         self._sections = HostSections(section_timeout)
         for name, section in (sections or {}).items():
             self.add_section(name, section)
@@ -140,14 +137,14 @@ class StatusReport:
     @property
     def level(self) -> Level:
         """The same for selfheal's own parts alone. Quick: no code of the host runs."""
-        return judge.overall(self._collect().judged(self._base_url))
+        return judge.overall(self._collect().judged(self._calls))
 
     def as_dict(self) -> dict[str, Any]:
         """The whole report as JSON data, keys in the order in which they are documented."""
         facts = self._collect()
         answers = self._sections.ask()
         late = [answer.finding for answer in answers.values() if answer.finding is not None]
-        findings = judge.worst_first([*facts.judged(self._base_url), *late])
+        findings = judge.worst_first([*facts.judged(self._calls), *late])
         own = {
             "status": str(judge.overall(findings)),
             "timestamp": iso(self._clock.wall()),
@@ -171,7 +168,7 @@ class StatusReport:
     def _further(self, facts: _Facts) -> dict[str, Any]:
         tasks = facts.tasks.tasks if facts.tasks else ()
         return {
-            "dormancy": shape.dormancy(facts.dormant, facts.last_resume, self._clock.wall(), self._base_url),
+            "dormancy": shape.dormancy(facts.dormant, facts.last_resume, self._clock.wall(), self._calls),
             "healing": shape.healing(facts.healer),
             "circuitBreakerDetails": {one.name: shape.breaker_details(one) for one in facts.breakers},
             "backgroundTaskDetails": {one.id: shape.task_details(one) for one in tasks},
@@ -201,9 +198,3 @@ class StatusReport:
             flags=read("feature flags", flags.all, ()) if flags is not None else (),
             unread=unread,
         )
-
-
-def _default_breakers() -> BreakerSource:
-    from selfheal.policies.breaker import DEFAULT_REGISTRY
-
-    return DEFAULT_REGISTRY

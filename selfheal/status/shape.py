@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from selfheal.status.calls import resume_call
+from selfheal.status.calls import Calls
 from selfheal.status.words import iso, ms
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def task_details(snapshot: TaskSnapshot) -> Json:
     }
 
 
-def dormancy(record: DormancyRecord | None, last: ResumeRecord | None, wall: float, base_url: str) -> Json:
+def dormancy(record: DormancyRecord | None, last: ResumeRecord | None, wall: float, calls: Calls) -> Json:
     """``dormancy``: why, since when, by what; what would let it resume, and the call that does."""
     shown: Json = {
         "isDormant": record is not None,
@@ -167,7 +167,7 @@ def dormancy(record: DormancyRecord | None, last: ResumeRecord | None, wall: flo
             "triggeredBy": str(record.triggered_by),
             "resumeConditions": list(record.resume_conditions),
             "manualResetRequired": record.manual_reset_required,
-            "resumeCall": resume_call(base_url=base_url),
+            "resumeCall": calls.resume(),
         }
     return shown
 

@@ -14,11 +14,11 @@ import attrs
 from selfheal.clock import SYSTEM_CLOCK, Clock
 from selfheal.errors import ConfigError, NotFoundError, SelfhealError
 from selfheal.events import DEFAULT_BUS, ActionAudited, EventBus
+from selfheal.status.breakers import BreakerSource, KnownBreakers
 from selfheal.status.secrets import scrub
 
 if TYPE_CHECKING:
     from selfheal.healing import Healer
-    from selfheal.policies.breaker import BreakerRegistry
     from selfheal.policies.dormancy import DormantController
     from selfheal.tasks import TaskRegistry
 
@@ -66,7 +66,7 @@ class Steering:
         healer: whose dormancy :meth:`resume` ends.
         dormancy: the dormant controller, where there is no healer.
         breakers: the registry that :meth:`reset_breaker` looks in; by default the one that breakers join
-            when none is named.
+            when none is named. The healer's own breaker is found too.
         tasks: the registry that the task calls look in.
         events: where audit events go.
         clock: for the time of a record.
@@ -81,7 +81,7 @@ class Steering:
         *,
         healer: Healer | None = None,
         dormancy: DormantController | None = None,
-        breakers: BreakerRegistry | None = None,
+        breakers: BreakerSource | None = None,
         tasks: TaskRegistry | None = None,
         events: EventBus = DEFAULT_BUS,
         clock: Clock = SYSTEM_CLOCK,
@@ -90,7 +90,7 @@ class Steering:
         if audit_limit < 1:
             raise ConfigError("Steering.audit_limit", audit_limit, "an integer of 1 or more", "500")
         self._dormancy = dormancy if dormancy is not None or healer is None else healer.dormancy
-        self._breakers = _default_breakers() if breakers is None else breakers
+        self._breakers = KnownBreakers(breakers, healer)
         self._tasks = tasks
         self._events = events
         self._clock = clock
@@ -101,8 +101,8 @@ class Steering:
         self._refused: deque[tuple[int, ActionAudited]] = deque(maxlen=audit_limit)
 
     @property
-    def breakers(self) -> BreakerRegistry:
-        """The breaker registry that is steered."""
+    def breakers(self) -> KnownBreakers:
+        """The breakers that are steered: the registry's, and the healer's own."""
         return self._breakers
 
     @property
@@ -251,9 +251,3 @@ class Steering:
 
 def _shown(text: str) -> str:
     return scrub(text[:2000])[:1000]
-
-
-def _default_breakers() -> BreakerRegistry:
-    from selfheal.policies.breaker import DEFAULT_REGISTRY
-
-    return DEFAULT_REGISTRY

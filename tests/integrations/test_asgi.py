@@ -128,6 +128,7 @@ def test_a_large_body_is_not_read_to_its_end() -> None:
 
     assert len(api.requests[0].body) == 101
     assert len(client._messages) == 998
+    assert (b"connection", b"close") in client.sent[0]["headers"]
 
 
 def test_a_slow_body_is_408() -> None:

@@ -383,7 +383,7 @@ def test_a_wrong_body_says_what_to_send(
     assert (response.status, _error(response)["code"]) == (status, code)
     assert _error(response)["send"] == {"reason": "key renewed", "by": "your name"}
     assert service.dormancy.is_dormant
-    assert [record.allowed for record in service.published] == [False]
+    assert [(record.allowed, record.target) for record in service.published] == [(False, "healing")]
 
 
 def test_wrong_fields_are_all_named(service: Service) -> None:

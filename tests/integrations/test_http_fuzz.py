@@ -32,13 +32,9 @@ def _api(clock: FakeClock) -> SteeringApi:
     return SteeringApi(report, Steering(**parts, events=events), token=TOKEN, clock=clock)
 
 
-_segments = (
-    st.sampled_from(
-        "api status breakers tasks system heal resume reset pause unregister cleanup audit healthz payments detect .. %2e".split()
-    )
-    | st.sampled_from(["", "a b"])
-    | st.text(max_size=8)
-)
+_WORDS = ["api", "status", "breakers", "tasks", "system", "heal", "resume", "reset", "pause", "unregister", "cleanup"]
+_NAMES = ["audit", "healthz", "payments", "detect", "", "..", "%2e", "a b"]
+_segments = st.sampled_from([*_WORDS, *_NAMES]) | st.text(max_size=8)
 _paths = st.lists(_segments, max_size=6).map(lambda parts: "/" + "/".join(parts)) | st.text(max_size=20)
 _queries = st.sampled_from(["", "format=markdown", "format=json", "fail_on=critical", "format=%ff", "&&&=;"]) | st.text(
     max_size=30

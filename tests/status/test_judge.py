@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from selfheal.policies.flags import Flag
+from selfheal.status.calls import Calls
 from selfheal.status.judge import (
     Finding,
     Level,
@@ -118,8 +119,8 @@ def test_open_tells_when_it_tries_again() -> None:
 
 def test_a_known_address_is_part_of_the_calls() -> None:
     """With the API's address the calls can be copied whole."""
-    (dormant,) = judge_dormancy(True, "x", "http://localhost:3001/ops/")
-    (opened,) = judge_breakers([a_breaker("db", "OPEN")], "http://localhost:3001/ops/")
+    (dormant,) = judge_dormancy(True, "x", Calls(base_url="http://localhost:3001/ops/"))
+    (opened,) = judge_breakers([a_breaker("db", "OPEN")], Calls(base_url="http://localhost:3001/ops/"))
 
     assert "POST http://localhost:3001/ops/api/system/heal/resume" in dormant.recommendation
     assert "POST http://localhost:3001/ops/api/breakers/db/reset" in opened.recommendation
@@ -175,6 +176,14 @@ def test_exhausted_workers_are_a_warning() -> None:
 
     assert found.level is Level.WARNING
     assert "4 runs are stuck" in found.issue
+
+
+def test_the_healers_own_breaker_is_reached_by_the_healer() -> None:
+    """A breaker that stands in no registry is reset through the healer in Python, and by its name over HTTP."""
+    (found,) = judge_breakers([a_breaker("healer", "OPEN")], Calls(healers_breaker="healer"))
+
+    assert "healer.breaker.reset(reason=" in found.recommendation
+    assert "POST /api/breakers/healer/reset" in found.recommendation
 
 
 @pytest.mark.parametrize(("state", "call"), [("stopped", "restart the service"), ("forked", "tasks.start()")])

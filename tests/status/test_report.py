@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import pytest
 
-from selfheal.errors import ConfigError
+from selfheal.errors import ConfigError, NotFoundError
 from selfheal.events import EventBus
 from selfheal.healing.records import GuardName, HealerSnapshot
 from selfheal.policies.breaker import BreakerRegistry, BreakerSnapshot, CircuitBreaker
@@ -26,6 +26,9 @@ class Breakers:
 
     def __init__(self, *snapshots: BreakerSnapshot) -> None:
         self._snapshots = snapshots
+
+    def get(self, name: str) -> CircuitBreaker:
+        raise NotFoundError("breaker", name, [snapshot.name for snapshot in self._snapshots])
 
     def snapshots(self) -> list[BreakerSnapshot]:
         return list(self._snapshots)
@@ -48,6 +51,9 @@ class HealerStub:
     shown: HealerSnapshot
     dormancy: DormantController
     flags: FeatureFlags = attrs.field(factory=lambda: FeatureFlags(directory="/nonexistent", environ={}))
+    breaker: CircuitBreaker = attrs.field(
+        factory=lambda: CircuitBreaker("healer", events=EventBus(), registry=BreakerRegistry())
+    )
 
     def snapshot(self) -> HealerSnapshot:
         return self.shown
@@ -299,7 +305,7 @@ def test_a_section_cannot_take_a_key_of_selfheal(name: str) -> None:
 def test_a_part_that_cannot_be_read_is_an_issue(caplog: pytest.LogCaptureFixture) -> None:
     """When a part of selfheal itself fails, the report says so and shows the rest."""
 
-    class Broken:
+    class Broken(Breakers):
         def snapshots(self) -> list[BreakerSnapshot]:
             raise OSError("store away")
 
