@@ -10,20 +10,20 @@ last failure. In any other state ``admit`` is ``None`` and the call asks here.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import CellType
 
 from selfheal.clock import Clock
 from selfheal.errors import CircuitOpenError, ResetRefusedError
 from selfheal.events import BreakerStateChanged, EventBus
 from selfheal.forking import track
-from selfheal.policies.breaker.conditions import ask, brief, first_met, meets, read_retry_after, tell
+from selfheal.policies.breaker.conditions import ask, brief
 from selfheal.policies.breaker.config import BreakerConfig
+from selfheal.policies.breaker.counter import Counter, Tick
 from selfheal.policies.breaker.machine import (
     NO_VERDICT,
     PASSING,
@@ -35,31 +35,12 @@ from selfheal.policies.breaker.machine import (
     Verdict,
 )
 from selfheal.policies.breaker.snapshot import BreakerSnapshot, ResetRecord
+from selfheal.policies.breaker.verdicts import judge
 
 logger = logging.getLogger("selfheal.breaker")
 
-Tick = Callable[[], int]
 _RETIRED = 8
 """Generations whose counters are still looked at for successes that come late."""
-
-
-class _Counter:
-    """Successes of one generation: ticked by anybody without a lock, read exactly under the lock."""
-
-    __slots__ = ("_reads", "_seen", "generation", "tick")
-
-    def __init__(self, generation: int = 0) -> None:
-        self.generation = generation
-        self.tick: Tick = itertools.count().__next__
-        self._reads = 0
-        self._seen = 0
-
-    def fresh(self) -> int:
-        """Ticks since the last time this was asked. Asking is itself a tick, and is taken off."""
-        ticks = self.tick() - self._reads
-        self._reads += 1
-        fresh, self._seen = ticks - self._seen, ticks
-        return fresh
 
 
 class Admitted:
@@ -92,9 +73,9 @@ class Circuit:
         self.events = events
         self._lock = threading.Lock()
         self._machine = BreakerMachine(config, clock.monotonic())
-        self._counter = _Counter()
-        self._retired: deque[_Counter] = deque(maxlen=_RETIRED)
-        self._rejections = _Counter()
+        self._counter = Counter()
+        self._retired: deque[Counter] = deque(maxlen=_RETIRED)
+        self._rejections = Counter()
         self._rejected = 0
         self._slow_above = config.slow_call_duration
         self._last_reset: ResetRecord | None = None
@@ -289,31 +270,13 @@ class Circuit:
 
     def _record_error(self, permit: Permit, error: BaseException, started: float) -> None:
         if isinstance(error, Exception):
-            outcome, verdict = self._judge(error)
+            outcome, verdict = judge(error, self.config, self.clock.wall())
             self._record(permit, outcome, started, verdict)
         else:
             self._record(permit, Outcome.CANCELLED)
 
-    def _judge(self, error: Exception) -> tuple[Outcome, Verdict]:
-        """Apply the configured conditions. They are the host's code: no lock is held."""
-        config = self.config
-        if any(meets(error, condition) for condition in config.ignore):
-            return Outcome.IGNORED, NO_VERDICT
-        if not any(meets(error, condition, if_broken=True) for condition in config.count):
-            return Outcome.IGNORED, NO_VERDICT
-        wait = ask(config.retry_after or self._read_retry_after, error, None)
-        return Outcome.FAILURE, Verdict(
-            permanent=first_met(error, config.permanent_on),
-            opens=first_met(error, config.open_on) if config.open_on else None,
-            retry_after=wait,
-            error=tell(error),
-        )
-
     def _is_slow(self, started: float) -> bool:
         return self._slow_above is not None and self._now() - started > self._slow_above
-
-    def _read_retry_after(self, error: BaseException) -> float | None:
-        return read_retry_after(error, self.clock.wall())
 
     def _record(
         self, permit: Permit, outcome: Outcome, started: float = math.nan, verdict: Verdict = NO_VERDICT
@@ -362,7 +325,7 @@ class Circuit:
         self._refused_until = machine.open_until
         self._look_at.cell_contents = machine.look_at
         self._retired.append(self._counter)
-        self._counter = _Counter(machine.generation)
+        self._counter = Counter(machine.generation)
         if machine.only_counts:
             self._admit.cell_contents = self._counter.tick
 

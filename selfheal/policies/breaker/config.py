@@ -121,7 +121,8 @@ class BreakerConfig:
         probe_timeout: seconds after which a probe that has not come back gives its place to another;
             what it brings later is not looked at.
         permanent_threshold: failures in a row, probes included, after which only a person closes the
-            circuit; ``None``: never by count.
+            circuit; ``None``: never by count. With a ``window``, where many calls fail before anything is
+            judged, it is openings in a row.
         permanent_on: conditions that open it permanently at once.
         open_on: conditions that open it at once.
         count: conditions an error must meet, at least one, to be a failure.

@@ -11,7 +11,7 @@ CLOSED          failures in a row, or rates of the window, reach the limit   OPE
 OPEN            its time is over and a call asks                             HALF_OPEN
 HALF_OPEN       enough probes succeeded                                      CLOSED
 HALF_OPEN       a probe failed                                               OPEN
-any of these    a permanent condition, or ``permanent_threshold`` in a row   PERMANENT_OPEN
+any of these    a permanent condition, or ``permanent_threshold`` reached    PERMANENT_OPEN
 PERMANENT_OPEN  ``reset(force=True)``                                        CLOSED
 any             a person: force open, disable, metrics only, reset           as they say
 ==============  ===========================================================  ==================
@@ -209,7 +209,7 @@ class BreakerMachine:
         if permanent:
             self._open_permanently(now, reason)
         elif self.state is not BreakerState.PERMANENT_OPEN:
-            self._open(now, reason, None)
+            self._open_for_a_while(now, reason, None)
 
     def hold(self, state: BreakerState, now: float, reason: str) -> bool:
         """Enter FORCED_OPEN, DISABLED or METRICS_ONLY until a reset; false if PERMANENT_OPEN forbids it."""
@@ -277,7 +277,7 @@ class BreakerMachine:
         self.consecutive += 1
         self.last_failure = now
         self.last_error = verdict.error
-        permanent_at = self.config.permanent_threshold
+        permanent_at = self.config.permanent_threshold if self.window is None else None
         if self.state is BreakerState.METRICS_ONLY:
             self._judge(now, FAILED | (SLOW if slow else 0))
         elif verdict.permanent is not None:
@@ -310,6 +310,13 @@ class BreakerMachine:
         self._open(now, share + (f", the last: {verdict.error}" if verdict.error else ""), verdict.retry_after)
 
     def _open(self, now: float, reason: str, retry_after: float | None) -> None:
+        permanent_at = self.config.permanent_threshold
+        if self.window is not None and permanent_at is not None and self.openings + 1 >= permanent_at:
+            self._open_permanently(now, f"opened {permanent_at} times in a row, the last: {reason}")
+        else:
+            self._open_for_a_while(now, reason, retry_after)
+
+    def _open_for_a_while(self, now: float, reason: str, retry_after: float | None) -> None:
         self.openings += 1
         backoff = self.config.open_backoff
         wait = self.config.open_for if backoff is None else backoff.delay(self.openings)

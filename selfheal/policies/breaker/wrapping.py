@@ -15,7 +15,8 @@ from typing import Any
 
 from selfheal.errors import CircuitOpenError
 from selfheal.policies.breaker import template
-from selfheal.policies.breaker.circuit import Admitted, Circuit, Tick
+from selfheal.policies.breaker.circuit import Admitted, Circuit
+from selfheal.policies.breaker.counter import Tick
 
 
 def guard(circuit: Circuit, fn: Callable[..., Any]) -> Callable[..., Any]:

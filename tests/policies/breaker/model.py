@@ -73,7 +73,8 @@ class ModelBreaker:
             self.results.append((now, failed, slow))
         if self.state is S.METRICS_ONLY:
             return
-        if failed and (what.get("permanent") or (self.c.permanent_threshold or math.inf) <= self.streak):
+        enough = self.c.window is None and self.streak >= (self.c.permanent_threshold or math.inf)
+        if failed and (what.get("permanent") or enough):
             self.enter(S.PERMANENT_OPEN, math.inf)
         elif probe and (failed or (slow and slow_counts)):
             self.open(now, what.get("retry_after"))
@@ -107,8 +108,13 @@ class ModelBreaker:
     def share(seen: list[tuple[float, bool, bool]], which: int) -> float:
         return sum(bool(r[which]) for r in seen) / len(seen)
 
-    def open(self, now: float, retry_after: float | None = None) -> None:
+    def open(self, now: float, retry_after: float | None = None, by_hand: bool = False) -> None:
         self.opened_in_a_row += 1
+        if self.c.window and not by_hand and self.opened_in_a_row >= (self.c.permanent_threshold or math.inf):
+            in_a_row = self.opened_in_a_row - 1
+            self.enter(S.PERMANENT_OPEN, math.inf)
+            self.opened_in_a_row = in_a_row
+            return
         wait = self.c.open_backoff.delay(self.opened_in_a_row) if self.c.open_backoff else self.c.open_for
         in_a_row = self.opened_in_a_row
         self.enter(S.OPEN, now + max(wait, min(retry_after or 0.0, self.c.retry_after_cap)))

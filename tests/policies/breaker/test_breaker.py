@@ -130,7 +130,7 @@ def test_a_signature_that_is_not_the_real_one_is_not_used(make: Make) -> None:
         return inner(*args) + extra
 
     outer.__wrapped__ = inner  # type: ignore[attr-defined]
-    assert make()(outer)(1, extra=2) == 3  # type: ignore[call-arg]
+    assert make()(outer)(1, extra=2) == 3
 
 
 def test_parameters_may_have_any_name(make: Make) -> None:
@@ -221,6 +221,18 @@ def test_a_count_window_opens_on_its_rate(make: Make) -> None:
     breaker.call(lambda: None)
     assert breaker.state is BreakerState.OPEN
     assert breaker.snapshot().reason == "2 of 4 calls failed"
+
+
+def test_a_window_opens_permanently_after_openings_not_calls(make: Make, clock: FakeClock) -> None:
+    """An outage under load fails many calls before it is judged; what counts is failing to recover again and again."""
+    breaker = make(window=CountWindow(size=50, minimum_calls=50), permanent_threshold=3)
+    fail_times(breaker, 50)
+    for _ in range(2):
+        assert breaker.state is BreakerState.OPEN
+        clock.advance(60)
+        fail_times(breaker, 1)
+    assert breaker.state is BreakerState.PERMANENT_OPEN
+    assert "opened 3 times in a row" in (breaker.snapshot().permanent_open_reason or "")
 
 
 def test_a_time_window_forgets(make: Make, clock: FakeClock) -> None:

@@ -187,7 +187,7 @@ class BreakerAgainstModel(RuleBasedStateMachine):
     def trip(self) -> None:
         self.breaker.trip("by hand")
         if self.model.state is not BreakerState.PERMANENT_OPEN:
-            self.model.open(self.clock.monotonic())
+            self.model.open(self.clock.monotonic(), by_hand=True)
 
     @rule(way=st.sampled_from(["FORCED_OPEN", "DISABLED", "METRICS_ONLY"]))
     def force(self, way: str) -> None:
