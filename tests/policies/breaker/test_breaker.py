@@ -215,10 +215,11 @@ def test_a_window_needs_no_more_calls_than_it_holds() -> None:
 def test_a_count_window_opens_on_its_rate(make: Make) -> None:
     """Failures need not be in a row; before the minimum nothing is judged."""
     breaker = make(window=CountWindow(size=10, minimum_calls=4, failure_rate=0.5))
+    good = breaker(lambda: None)
     fail_times(breaker, 2)
-    breaker.call(lambda: None)
+    good()
     assert breaker.state is BreakerState.CLOSED
-    breaker.call(lambda: None)
+    good()
     assert breaker.state is BreakerState.OPEN
     assert breaker.snapshot().reason == "2 of 4 calls failed"
 
