@@ -170,6 +170,24 @@ def test_a_hung_probe_loses_its_place_at_its_deadline(make: Make, clock: FakeClo
     assert breaker.snapshot().late == 1
 
 
+def test_probes_of_an_earlier_half_open_state_hold_no_place(make: Make, clock: FakeClock) -> None:
+    """A probe still under way when another reopens the circuit neither blocks nor decides the next half-open."""
+    breaker = make(half_open_probes=2)
+    fail_times(breaker, 3)
+    clock.advance(60)
+    still_running = breaker.guard()
+    still_running.__enter__()
+    fail_times(breaker, 1)
+    clock.advance(60)
+    first, second = breaker.guard(), breaker.guard()
+    first.__enter__()
+    second.__enter__()
+    still_running.fail()
+    assert breaker.state is BreakerState.HALF_OPEN
+    second.succeed()
+    assert breaker.state is BreakerState.CLOSED
+
+
 # 4 — BaseException
 
 
