@@ -71,6 +71,10 @@ def judge_dormancy(is_dormant: bool, reason: str | None, calls: Calls = PLAIN) -
     ]
 
 
+def _in(seconds: float, due: str = "now") -> str:
+    return f"in {spoken(seconds)}" if seconds > 0 else due
+
+
 def judge_healer(healer: HealerSnapshot) -> list[Finding]:
     """Five failures in a row are a warning; healing switched off and a probation are remarks."""
     found = []
@@ -79,7 +83,7 @@ def judge_healer(healer: HealerSnapshot) -> list[Finding]:
             Finding(
                 level=Level.WARNING,
                 issue=f"{healer.consecutive_failures} healings failed in a row; "
-                f"the next attempt is in {spoken(healer.retry_in)} at the earliest.",
+                f"the next one may begin {_in(healer.retry_in)}.",
                 recommendation="Read the last errors in healer.history and fix the cause: "
                 "healing goes dormant when the failures go on.",
             )
@@ -124,7 +128,7 @@ def _permanently_open(breaker: BreakerSnapshot, calls: Calls) -> Finding:
 
 
 def _open(breaker: BreakerSnapshot, calls: Calls) -> Finding:
-    wait = "" if breaker.retry_after is None else f"; it tries again in {spoken(breaker.retry_after)}"
+    wait = "" if breaker.retry_after is None else f"; it tries again {_in(breaker.retry_after, 'at the next call')}"
     return Finding(
         level=Level.WARNING,
         issue=f"Circuit breaker {breaker.name!r} is OPEN after {breaker.failure_count} failures in a row{wait}.",
