@@ -143,7 +143,8 @@ class TaskBook:
     def _tidy(self) -> None:
         """Drop stale entries once they could be half of the heap."""
         if len(self._due) > self._due_room:
-            self._due = [entry for entry in self._due if entry[2].schedule.due == entry[0]]
+            live = (entry for entry in self._due if entry[2].schedule.due == entry[0])
+            self._due = list(dict.fromkeys(live))  # resumed to the slot it was paused before: there twice
             heapq.heapify(self._due)
             self._due_room = max(_ROOM, 2 * len(self._due))
 

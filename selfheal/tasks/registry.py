@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from selfheal.clock import SYSTEM_CLOCK
 from selfheal.errors import NotFoundError, RegistryStoppedError
 from selfheal.events import DEFAULT_BUS, Event, EventBus, WorkersExhausted
-from selfheal.forking import track
 from selfheal.tasks import exits
 from selfheal.tasks.book import TaskBook
 from selfheal.tasks.engine import Engine
+from selfheal.tasks.forks import ForkGuard
 from selfheal.tasks.handle import TaskHandle
 from selfheal.tasks.inline import InlineRunner
 from selfheal.tasks.options import RegistryOptions, TaskOptions
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
     from selfheal.clock import Clock
     from selfheal.tasks.task import Task
-
-_FORK_WAIT = 1.0
-"""Real seconds a fork may wait for the registry to come to rest."""
 
 
 class TaskRegistry:
@@ -46,10 +43,8 @@ class TaskRegistry:
     Raises:
         ConfigError: if a value is not accepted.
 
-    >>> registry = TaskRegistry(start=False)
-    >>> handle = registry.register_interval("poll", lambda: None, every=10)
-    >>> registry.snapshot().total_tasks
-    1
+    >>> TaskRegistry(start=False).register_interval("poll", print, every=10)
+    TaskHandle(id='poll', generation=1)
     """
 
     def __init__(
@@ -68,11 +63,10 @@ class TaskRegistry:
         self._on_exhausted = on_exhausted
         self._quiet = False
         self._forked = False
-        self._fork_locked = False
         self._signals: SignalGuard | None = None
         self._book = TaskBook()
         self._assemble()
-        track(self)
+        self._forks = ForkGuard(lambda: self._lock, self._start_over)
         exits.take_over(self, self._options.owner)
 
     def _assemble(self) -> None:
@@ -159,12 +153,8 @@ class TaskRegistry:
     def unregister(self, id: str, *, generation: int | None = None) -> bool:
         """Take a task out. A run of it under way ends by itself; its result is not counted.
 
-        Args:
-            id: which.
-            generation: only if it is this registration of the id.
-
         Returns:
-            Whether there was one.
+            Whether there was one (and it was registration ``generation`` of the id, if that is given).
         """
         with self._lock:
             task = self._book.tasks.get(id)
@@ -346,19 +336,8 @@ class TaskRegistry:
         task = self._book.tasks.get(id)
         return task if task is not None and task.generation == generation else None
 
-    # --- around a fork
-
-    def before_fork(self) -> None:
-        """Bring the book to rest, so that the child finds it whole."""
-        self._fork_locked = self._lock.acquire(timeout=_FORK_WAIT)
-
-    def after_fork_in_parent(self) -> None:
-        """Go on."""
-        if self._fork_locked:
-            self._lock.release()
-
-    def after_fork_in_child(self) -> None:
-        """Keep the tasks, but no thread, lock or run: nothing happens here until :meth:`start`."""
+    def _start_over(self) -> None:
+        """In a forked child: keep the tasks, but no thread, lock or run. Nothing happens until :meth:`start`."""
         exits.keep((self._engine, self._inline))  # collecting the parent's event loop would reach into the parent
         stopped = self._stopper.begun
         self._forked = not stopped
