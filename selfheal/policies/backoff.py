@@ -20,6 +20,11 @@ _MASK = (1 << 64) - 1
 _CHAIN = 64
 """Steps that decorrelated jitter looks back: what lies further has no weight left, and n may be 10^9."""
 
+_MOST_GROWTH = 700.0
+"""Natural logarithm of what still fits into a float."""
+_FAR = 10**30
+"""Beyond this every growth has reached the cap; larger integers may not fit into a float."""
+
 
 def _whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
@@ -145,8 +150,11 @@ class ExponentialBackoff:
         if self.base == 0 or self.factor == 1:
             return float(self.base)
         # Compare exponents first: factor ** (n - 1) would overflow long before n = 10^9.
-        if (n - 1) * math.log(self.factor) > math.log(self.cap / self.base) + 1:
+        growth = (min(n, _FAR) - 1) * math.log(self.factor)
+        if growth + math.log(self.base) > math.log(self.cap) + 1:
             return float(self.cap)
+        if growth > _MOST_GROWTH:  # only from a base next to nothing
+            return float(min(self.cap, math.exp(growth + math.log(self.base))))
         return float(min(self.cap, self.base * self.factor ** (n - 1)))
 
     def _wait(self, n: int, draws: int) -> float:

@@ -316,6 +316,7 @@ def test_history_keeps_attempts_apart_from_refusals() -> None:
 
     assert [record.outcome for record in records[:2]] == [Outcome.FAILED, Outcome.FAILED]
     assert [record.alert.target for record in records[2:]] == ["95", "96", "97", "98", "99"]
+    assert [rig.healer.handle(alert(n)).count for n in ("0", "99", "0")] == [1, 2, 2]
 
 
 def test_a_refusal_after_an_attempt_is_told_anew() -> None:

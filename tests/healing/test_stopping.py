@@ -337,6 +337,16 @@ def test_preventive_failures_have_their_own_count_wait_and_limit() -> None:
     assert rig.dormancy.record.reason.startswith("10 consecutive preventive healings failed")
 
 
+def test_preventive_success_does_not_end_the_probation() -> None:
+    """That prevention works after a resume does not say that healing does."""
+    rig = Rig(preventive=lambda: None)
+    rig.dormancy.enter("x")
+    rig.dormancy.resume("y")
+    rig.healer.prevent()
+
+    assert rig.healer.snapshot().probation
+
+
 def test_prevention_obeys_the_other_guards() -> None:
     """Prevention does not run while dormant, while the breaker is open, or while a healing runs."""
     ran: list[object] = []

@@ -33,11 +33,12 @@ def test_no_failure_yet_reports_the_base() -> None:
 
 
 @pytest.mark.parametrize("jitter", JITTERS)
-@pytest.mark.parametrize("n", [64, 1024, 10**9, 10**30])
+@pytest.mark.parametrize("n", [64, 1024, 10**9, 10**30, 10**400])
 def test_no_overflow(jitter: Any, n: int) -> None:
     """Any number of failures gives a finite wait of at most the cap."""
-    for factor in (1.0, 1.0000001, 2.0, 1000.0):
-        assert 0 <= ExponentialBackoff(factor=factor, jitter=jitter, seed=3).delay(n) <= 600
+    for base in (5.0, 5e-324, 0.0):
+        for factor in (1.0, 1.0000000000000002, 1.0000001, 2.0, 1000.0):
+            assert 0 <= ExponentialBackoff(base=base, factor=factor, jitter=jitter, seed=3).delay(n) <= 600
 
 
 @given(
@@ -62,6 +63,15 @@ def test_plain_waits_never_shrink(n: int) -> None:
 
     assert backoff.delay(n) <= backoff.delay(n + 1)
     assert backoff.delay(n) == pytest.approx(min(77.7, 0.3 * 1.7 ** (n - 1)))
+
+
+def test_a_base_next_to_nothing_grows_to_the_cap() -> None:
+    """The smallest base there is doubles all the way to the cap without a jump."""
+    backoff = ExponentialBackoff(base=5e-324)
+    waits = [backoff.delay(n) for n in range(1, 1200)]
+
+    assert waits[-1] == 600
+    assert all(after == pytest.approx(min(600, 2 * before)) for before, after in itertools.pairwise(waits))
 
 
 @pytest.mark.parametrize(("jitter", "least"), [("full", 0.0), ("equal", 300.0), ("decorrelated", 5.0)])
