@@ -67,11 +67,13 @@ class _App:
             await self._http(scope, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000})
+        else:
+            raise ConfigError("ASGI scope type", scope["type"], "http, lifespan or websocket")
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             response = await self._answer(scope, receive)
-            await _send(send, response)
+            await _send(send, response.without_body() if scope["method"] == "HEAD" else response)
         except (_GoneError, OSError):
             logger.debug("the client went away: %s", scope.get("method"))
 
@@ -83,14 +85,14 @@ class _App:
                 body = await _read(receive, self._api.max_body)
         except TimeoutError:
             message = f"The body did not arrive within {self._body_timeout:g} s."
-            return _closing(_refused(408, "body_too_slow", message, "the same again"))
+            return _closing(_refused(408, "body_too_slow", message, "the same again"), scope)
         kind = "read" if scope["method"] in ("GET", "HEAD", "OPTIONS") else "change"
         if self._busy[kind] >= self._at_once:
             message = f"{self._at_once} requests are being worked on."
             return _refused(503, "busy", message, "the same again in 1 s", ("Retry-After", "1"))
         response = await self._in_thread(_request(scope, body), kind)
         # What was not read of the body must not be taken for the next request.
-        return response if len(body) <= self._api.max_body else _closing(response)
+        return response if len(body) <= self._api.max_body else _closing(response, scope)
 
     async def _in_thread(self, request: Request, kind: str) -> Response:
         """Dispatch in a thread of its own: one of a pool would hold up the end of the process if it hung.
@@ -128,7 +130,10 @@ class _App:
             self._busy[kind] += change
 
 
-def _closing(response: Response) -> Response:
+def _closing(response: Response, scope: Mapping[str, Any]) -> Response:
+    """Have an HTTP/1 connection closed; later versions have no such header and need none."""
+    if not str(scope.get("http_version", "1.1")).startswith("1"):
+        return response
     return attrs.evolve(response, headers=(*response.headers, ("Connection", "close")))
 
 

@@ -90,7 +90,11 @@ def _exactly(stream: Any, length: int) -> bytes:
     """Read ``length`` bytes, or fewer when the stream ends before."""
     body = b""
     while len(body) < length:
-        piece = stream.read(length - len(body))
+        try:
+            piece = stream.read(length - len(body))
+        except OSError as error:  # the server's own deadline, or the client went away
+            message = f"The body broke off ({type(error).__name__})."
+            raise RefusedError(408, "body_too_slow", message, send="the same again") from error
         if not piece:
             break
         body += piece

@@ -8,6 +8,7 @@ credential is replaced wherever it stands, so that an error message cannot carry
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from typing import Any, Final
 
@@ -79,9 +80,14 @@ def hides(key: str) -> str:
 
 
 def scrub_all(data: Any) -> Any:
-    """Return JSON data with :func:`scrub` applied to each text in it; keys are left as they are."""
+    """Return JSON data with :func:`scrub` applied to each text in it; keys are left as they are.
+
+    A number that JSON cannot hold becomes ``None``.
+    """
     if isinstance(data, str):
         return scrub(data)
+    if isinstance(data, float):
+        return data if math.isfinite(data) else None
     if isinstance(data, list):
         return [scrub_all(item) for item in data]
     if isinstance(data, dict):

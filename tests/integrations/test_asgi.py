@@ -178,6 +178,24 @@ def test_a_websocket_is_closed() -> None:
     assert client.sent == [{"type": "websocket.close", "code": 1000}]
 
 
+def test_another_protocol_is_refused() -> None:
+    """A scope that is none of the three known ones is an error of the server, said at once."""
+    with pytest.raises(ConfigError, match="ASGI scope type"):
+        _run(_app(Api()), {"type": "webtransport"}, Client())
+
+
+def test_head_never_has_a_body_and_http_2_no_connection_header() -> None:
+    """Answers that the adapter makes itself keep to the method and the version."""
+    slow = {"type": "http.request", "body": b"{", "more_body": True}
+    head = _run(_app(Api(), body_timeout=0.01), _scope("HEAD"), Client(slow))
+    modern = _run(_app(Api(), body_timeout=0.01), _scope("POST", http_version="2"), Client(slow))
+
+    assert (head.status, head.sent[1]["body"]) == (408, b"")
+    assert (b"connection", b"close") in head.sent[0]["headers"]
+    assert modern.status == 408
+    assert b"connection" not in dict(modern.sent[0]["headers"])
+
+
 def test_a_slow_dispatch_does_not_block_the_loop() -> None:
     """While a resume check takes its time, the loop goes on and other requests are answered."""
     go = threading.Event()

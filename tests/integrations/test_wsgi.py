@@ -112,11 +112,24 @@ def test_a_body_that_ends_early_is_what_came() -> None:
     assert api.requests[0].body == b"abc"
 
 
+def test_a_body_that_breaks_off_is_408() -> None:
+    """A server's own deadline for reading, raised into the application, is answered and not raised on."""
+
+    class Slow(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            raise TimeoutError("timed out")
+
+    api, slow = Api(), {"wsgi.input": Slow()}
+    status, _, content = _call(api, b"", CONTENT_LENGTH="5", REQUEST_METHOD="POST", **slow)
+
+    assert status == "408 Request Timeout"
+    assert json.loads(content)["error"]["code"] == "body_too_slow"
+    assert api.requests == []
+
+
 @pytest.mark.parametrize("length", ["abc", "-1", "1.5", "0x10", "٣", "1e3"])
 def test_a_length_that_is_none_is_400(length: str) -> None:
     """A Content-Length that is no number of bytes is refused before anything is read."""
-    from wsgiref.types import StartResponse  # noqa: F401
-
     api = Api()
     got: list[str] = []
 

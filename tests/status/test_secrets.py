@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from selfheal.status.secrets import REDACTED, hides, scrub, scrub_all
@@ -77,9 +79,9 @@ def test_plain_sentences_stay(text: str) -> None:
 
 def test_all_texts_of_a_document_are_scrubbed_but_not_its_keys() -> None:
     """Scrubbing reaches nested texts and leaves names, numbers and null alone."""
-    found = scrub_all({"sk-abcdefghijklmnop": [{"why": "sk-abcdefghijklmnop"}, 1, None, True]})
+    found = scrub_all({"sk-abcdefghijklmnop": [{"why": "sk-abcdefghijklmnop"}, 1, 0.5, math.nan, None, True]})
 
-    assert found == {"sk-abcdefghijklmnop": [{"why": REDACTED}, 1, None, True]}
+    assert found == {"sk-abcdefghijklmnop": [{"why": REDACTED}, 1, 0.5, None, None, True]}
 
 
 def test_scrubbing_long_text_takes_linear_time() -> None:
