@@ -21,7 +21,9 @@ import uvicorn
 from examples.reference_app.app import ReferenceApp, prepare_state
 from examples.reference_app.config import TOKEN, AppConfig, read_config
 from examples.reference_app.provider_process import ProviderStartError
-from selfheal.errors import ConfigError
+from selfheal.errors import ConfigError, RegistryStoppedError
+
+logger = logging.getLogger("reference_app")
 
 USAGE, FAILED = 64, 1
 
@@ -101,10 +103,17 @@ async def _serve(app: ReferenceApp, listening: socket.socket, stopper: Stopper) 
     stopper.server = server
     # A reload, as daemons have it: the tasks are registered anew, in place of those that run.
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGUSR1, app.register_tasks)
+    loop.add_signal_handler(signal.SIGUSR1, _reload, app)
     if app.config.end_with_stdin:
         loop.add_reader(sys.stdin.fileno(), lambda: stopper.stop_at_end_of(sys.stdin.fileno()))
     await server.serve(sockets=[listening])
+
+
+def _reload(app: ReferenceApp) -> None:
+    try:
+        app.register_tasks()
+    except RegistryStoppedError as error:
+        logger.error("not reloaded: %s", error)
 
 
 def _greet(config: AppConfig, made: str, issued: bool) -> None:

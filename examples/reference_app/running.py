@@ -57,6 +57,10 @@ class RunningApp:
         port: where it listens; 0: a free port.
         options: further command line.
         environ: further variables.
+
+    Attributes:
+        said: what it printed when it started.
+        token: lets its bearer steer.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class RunningApp:
         self._environ = dict(environ or {})
         self._process: subprocess.Popen[str] | None = None
         self.port = port
+        self.said = ""
 
     @property
     def process(self) -> subprocess.Popen[str]:
@@ -118,12 +123,12 @@ class RunningApp:
     def _announced_port(self) -> int:
         """Read its output up to the line with its address; a process that ends instead ends the reading too."""
         assert self.process.stdout is not None
-        said = []
+        self.said = ""
         for line in self.process.stdout:
-            said.append(line)
+            self.said += line
             if found := _ADDRESS.match(line):
                 return int(found[1])
-        raise NotSeenError(f"the app did not start: {''.join(said)}{self.log()}")
+        raise NotSeenError(f"the app did not start: {self.said}{self.log()}")
 
     def log(self) -> str:
         """What it wrote to its log so far."""
@@ -202,8 +207,10 @@ class RunningApp:
         """
         self.process.send_signal(number)
         self.process.wait(within)
+        assert self.process.stdin is not None
         assert self.process.stdout is not None
-        return self.process.stdout.read()
+        with self.process.stdin, self.process.stdout:
+            return self.process.stdout.read()
 
     def close(self) -> None:
         """Make sure that it is gone; for the end of a ``with`` or ``finally``."""

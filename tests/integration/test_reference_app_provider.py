@@ -104,7 +104,7 @@ def test_all_keys_refused_is_unauthorized(tmp_path: Path, provider: ProviderProc
     """The error says what the provider said, in the word a breaker knows, and no key."""
     keys = pool(tmp_path, "bad-one", "bad-two")
 
-    with pytest.raises(UnauthorizedError, match="^unauthorized: the provider refused all 2 keys$"):
+    with pytest.raises(UnauthorizedError, match=r"^unauthorized: the provider refused every key it was shown \(2\)$"):
         Upstream(lambda: provider.port, keys).summarise(TEXT)
     assert keys.counts().active == 0
 

@@ -1,0 +1,40 @@
+"""The guided incident heals, in time, and says so."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_demo_heals_within_its_time_and_leaves_nothing() -> None:
+    """All expectations hold, each chapter is told, the exit code is 0 and no process of it is left."""
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "examples.reference_app.demo"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    family = [psutil.Process(demo.pid)]
+    try:
+        said, _ = demo.communicate(timeout=100)
+    finally:
+        demo.kill()
+
+    assert demo.returncode == 0, said
+    assert "FAILED" not in said
+    verdict = said.partition("Verdict after ")[2]
+    assert 0 < float(verdict.split()[0]) <= 90
+    assert "34 of 34 expectations held: ok" in verdict
+    for told in (
+        "backoff 6000 ms, breaker 'healer' PERMANENT_OPEN",
+        '"state": "OPEN"',
+        '"state": "PERMANENT_OPEN"',
+        '"isDormant": true',
+        "cannot resume: check 'api keys' failed",
+        '"resumed": true',
+        "stopped clean: 0 tasks, 0 threads and 0 child processes left",
+    ):
+        assert told in said
+    assert psutil.wait_procs(family, timeout=5)[1] == []

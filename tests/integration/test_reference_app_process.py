@@ -1,0 +1,206 @@
+"""The reference app as a process: it starts once, ends clean when told to, and leaves nothing when it is killed."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from examples.reference_app.running import NotSeenError, RunningApp, is_free, survivors
+from examples.reference_app.traffic import Traffic, answered_by
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[RunningApp]:
+    made = RunningApp(tmp_path / "state", speed=1000)
+    made.start()
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_told_to_end_it_ends_clean(app: RunningApp, number: signal.Signals) -> None:
+    """TERM, Ctrl-C and a closed terminal: exit code 0, nothing left inside, no process left, the port free."""
+    assert answered_by(Traffic(app.port).send(3)) == {"upstream": 3}
+    family = app.family()
+
+    said = app.end(number, within=15)
+
+    assert "stopped clean: 0 tasks, 0 threads and 0 child processes left" in said
+    assert app.process.returncode == 0
+    assert len(family) == 2
+    assert survivors(family) == []
+    assert is_free(app.port)
+
+
+def test_killed_it_leaves_no_orphan(app: RunningApp) -> None:
+    """KILL gives it no moment to clean up; the provider ends by itself, and a new start works at once."""
+    Traffic(app.port).send(1)
+    family = app.family()
+
+    app.end(signal.SIGKILL)
+
+    assert app.process.returncode == -signal.SIGKILL
+    assert len(family) == 2
+    assert survivors(family) == []
+    app.start()
+    assert answered_by(Traffic(app.port).send(2)) == {"upstream": 2}
+
+
+def test_killed_in_the_middle_of_a_slow_answer_it_leaves_no_orphan(app: RunningApp) -> None:
+    """A provider that is busy for a long time ends all the same when the app is gone."""
+    app.fault("slow", 60.0)
+    code = "import sys; from examples.reference_app.traffic import Traffic; Traffic(int(sys.argv[1])).send(1)"
+    client = subprocess.Popen(
+        [sys.executable, "-c", code, str(app.port)], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    time.sleep(0.5)
+    family = app.family()
+
+    app.end(signal.SIGKILL)
+
+    assert survivors(family) == []
+    client.wait(10)
+
+
+def test_told_to_end_during_a_slow_answer_it_ends_in_time(tmp_path: Path) -> None:
+    """Work in progress delays the end by the time-outs it has, and no longer."""
+    app = RunningApp(tmp_path / "state", speed=1000, options=("--upstream-timeout", "1"))
+    app.start()
+    app.fault("slow", 60.0)
+    code = "import sys; from examples.reference_app.traffic import Traffic; Traffic(int(sys.argv[1])).send(1)"
+    client = subprocess.Popen(
+        [sys.executable, "-c", code, str(app.port)], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    time.sleep(0.5)
+    family = app.family()
+    began = time.monotonic()
+
+    said = app.end(signal.SIGTERM, within=20)
+    app.close()
+
+    assert time.monotonic() - began < 10
+    assert "0 threads and 0 child processes left" in said
+    assert survivors(family) == []
+    client.wait(10)
+
+
+def test_it_ends_with_who_started_it(tmp_path: Path) -> None:
+    """Started with --end-with-stdin, it notices that the process holding its input was killed."""
+    code = (
+        "import sys, time; from pathlib import Path; from examples.reference_app.running import RunningApp; "
+        "a = RunningApp(Path(sys.argv[1])); a.start(); print(*[p.pid for p in a.family()], flush=True); time.sleep(60)"
+    )
+    owner = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "state")], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert owner.stdout is not None
+    family = [psutil.Process(int(pid)) for pid in owner.stdout.readline().split()]
+    assert len(family) == 2
+
+    owner.kill()
+    owner.wait()
+    owner.stdout.close()
+
+    assert survivors(family, within=15) == []
+
+
+def test_dormancy_survives_term_and_kill(app: RunningApp) -> None:
+    """Whichever way it ended, a dormant service comes back dormant, and the resume that ended it holds too."""
+    keys = app.keys()
+    app.set_keys("")
+    app.wait_for(lambda: app.healing()["isDormant"], "dormant")
+    reason = app.healing()["dormantReason"]
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        app.end(number)
+        app.start()
+        assert (app.healing()["isDormant"], app.healing()["dormantReason"]) == (True, reason)
+    app.set_keys(keys)
+    assert app.resume("keys restored").status == 200
+
+    app.end()
+    app.start()
+
+    assert app.healing()["isDormant"] is False
+
+
+def test_a_second_one_on_the_same_state_is_refused(app: RunningApp) -> None:
+    """It says which process has the directory, and touches nothing."""
+    second = RunningApp(app.state_dir)
+
+    with pytest.raises(NotSeenError, match=f"process {app.process.pid} already uses"):
+        second.start()
+
+    second.close()
+    assert second.process.returncode == 1
+    assert app.get("/healthz").status == 200
+
+
+def test_a_port_that_is_taken_is_named(app: RunningApp, tmp_path: Path) -> None:
+    """It ends with an error that names the port, and starts nothing."""
+    second = RunningApp(tmp_path / "other", port=app.port)
+
+    with pytest.raises(NotSeenError, match=f"port {app.port} on 127.0.0.1 cannot be used"):
+        second.start()
+
+    second.close()
+    assert second.process.returncode == 1
+    assert not (tmp_path / "other" / "provider" / "provider.log").exists()
+
+
+def test_wrong_options_are_a_usage_error() -> None:
+    """The message is one line, without traceback, and the exit code says whose fault it is."""
+    done = subprocess.run(
+        [sys.executable, "-m", "examples.reference_app", "--speed", "0"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert done.returncode == 64
+    assert done.stderr == "--speed must be between 1 and 1000, got 0.0. The default is 1.\n"
+
+
+def test_without_a_token_one_is_made_and_works(tmp_path: Path) -> None:
+    """It is printed once, differs from run to run, and lets its bearer steer."""
+    app = RunningApp(tmp_path / "state", environ={"SELFHEAL_TOKEN": ""})
+    app.start()
+    made = app.said.partition("shown once: ")[2].split()[0]
+    answer = app.post("/api/tasks/detection/pause", {}, token=made)
+    refused = app.post("/api/tasks/detection/resume", {}, token="not-the-token-at-all")
+    app.close()
+
+    assert (answer.status, refused.status) == (200, 401)
+    assert len(made) >= 40
+    assert made not in app.log()
+
+
+def is_generation(app: RunningApp, wanted: int) -> bool:
+    return bool(app.status()["backgroundTaskDetails"]["healing"]["generation"] == wanted)
+
+
+def test_reload_replaces_the_tasks(app: RunningApp) -> None:
+    """USR1 registers everything anew: the same four tasks, one each, and no thread more."""
+    process = psutil.Process(app.process.pid)
+    before = process.num_threads()
+    for wanted in range(2, 12):
+        os.kill(app.process.pid, signal.SIGUSR1)
+        app.wait_for(functools.partial(is_generation, app, wanted), "a reload")
+
+    status = app.status()
+
+    assert status["backgroundTasks"]["totalTasks"] == 4
+    assert process.num_threads() <= before + 1
+    app.wait_for(lambda: app.status()["backgroundTasks"]["tasks"][0]["executionCount"] > 0, "a run after the reloads")
