@@ -9,13 +9,21 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from selfheal.clock import SYSTEM_CLOCK
+
 if TYPE_CHECKING:
     import asyncio
 
     from selfheal.clock import Waker
 
 _SETTLE = 2.0
-"""Real seconds that ``advance`` gives a woken thread to park again or end."""
+"""Real seconds that ``advance`` gives whoever it woke to wait again or end."""
+_TICKS = 10
+"""Turns of an event loop that a woken coroutine is given to come to its next wait."""
+
+_Settle = Callable[[], None]
+"""Waits, in real time and bounded, until whoever was woken has come to rest."""
+_Wake = Callable[[], _Settle | None]
 
 
 class FakeClock:
@@ -44,7 +52,7 @@ class FakeClock:
         self._lock = threading.RLock()
         self._parked = threading.Condition(self._lock)
         self._order = itertools.count()
-        self._due: list[tuple[float, int, Callable[[], threading.Thread | None]]] = []
+        self._due: list[tuple[float, int, _Wake]] = []
         self._waiting: dict[int, int] = {}
 
     def __repr__(self) -> str:
@@ -68,7 +76,9 @@ class FakeClock:
             raise ValueError(f"FakeClock.advance takes 0 or more finite seconds, got {seconds!r}")
         end = self._now + seconds
         while (wake := self._next_until(end)) is not None:
-            self._let_it_run(wake())
+            settle = wake()
+            if settle is not None:
+                settle()
         with self._lock:
             self._now = max(self._now, end)
 
@@ -100,11 +110,13 @@ class FakeClock:
             self.advance(max(seconds, 0.0))
             await asyncio.sleep(0)
             return
-        loop = asyncio.get_running_loop()
+        loop, thread = asyncio.get_running_loop(), threading.current_thread()
         done: asyncio.Future[None] = loop.create_future()
 
-        def wake() -> None:
-            loop.call_soon_threadsafe(finish)
+        def wake() -> _Settle:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(finish)
+            return lambda: _turn(loop, thread)
 
         def finish() -> None:
             if not done.done():
@@ -122,16 +134,18 @@ class FakeClock:
 
         end = self._now + seconds
         while (wake := self._next_until(end)) is not None:
-            wake()
-            for _ in range(10):
+            settle = wake()
+            for _ in range(_TICKS):
                 await asyncio.sleep(0)
+            if settle is not None:
+                await asyncio.to_thread(settle)
         self.advance(max(end - self._now, 0.0))
 
     def waker(self) -> Waker:
         """Make a :class:`~selfheal.clock.Waker` that waits by this clock."""
         return _FakeWaker(self)
 
-    def _add(self, deadline: float, wake: Callable[[], threading.Thread | None]) -> int:
+    def _add(self, deadline: float, wake: _Wake) -> int:
         with self._lock:
             entry = next(self._order)
             heapq.heappush(self._due, (deadline, entry, wake))
@@ -142,7 +156,7 @@ class FakeClock:
             self._due = [due for due in self._due if due[1] != entry]
             heapq.heapify(self._due)
 
-    def _next_until(self, end: float) -> Callable[[], threading.Thread | None] | None:
+    def _next_until(self, end: float) -> _Wake | None:
         with self._lock:
             if not self._due or self._due[0][0] > end:
                 return None
@@ -158,16 +172,26 @@ class FakeClock:
                 del self._waiting[ident]
             self._parked.notify_all()
 
-    def _let_it_run(self, thread: threading.Thread | None) -> None:
+    def _let_it_run(self, thread: threading.Thread) -> None:
         """Wait, in real time and bounded, until a woken thread parks on this clock again or ends."""
-        if thread is None or thread is threading.current_thread() or thread.ident is None:
+        if thread is threading.current_thread() or thread.ident is None:
             return
-        ident = thread.ident
+        ident, end = thread.ident, SYSTEM_CLOCK.monotonic() + _SETTLE
         with self._parked:
-            for _ in range(int(_SETTLE / 0.002)):
-                if self._waiting.get(ident, 0) > 0 or not thread.is_alive():
-                    return
+            while self._waiting.get(ident, 0) <= 0 and thread.is_alive() and SYSTEM_CLOCK.monotonic() < end:
                 self._parked.wait(0.002)
+
+
+def _turn(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
+    """Let an event loop of another thread make some turns."""
+    if thread is threading.current_thread():
+        return  # advance() was called in the loop itself: nothing can run before it returns
+    for _ in range(_TICKS):
+        turned = threading.Event()
+        if loop.is_closed():
+            return
+        loop.call_soon_threadsafe(turned.set)
+        turned.wait(_SETTLE / _TICKS)
 
 
 class _FakeWaker:
@@ -188,33 +212,33 @@ class _FakeWaker:
         return self._block(timeout)
 
     def _block(self, timeout: float | None) -> bool:
-        thread = threading.current_thread()
+        clock, thread = self._clock, threading.current_thread()
         release = threading.Event()
         left = False
 
         def leave() -> bool:
             """Stop waiting, once: by the deadline or by being woken, whichever comes first."""
             nonlocal left
-            with self._clock._lock:
+            with clock._lock:
                 first, left = not left, True
                 if first:
-                    self._clock._park(thread, -1)
+                    clock._park(thread, -1)
                 return first
 
-        def expire() -> threading.Thread | None:
+        def expire() -> _Settle | None:
             if not leave():
                 return None
             release.set()
-            return thread
+            return lambda: clock._let_it_run(thread)
 
-        entry = None if timeout is None else self._clock._add(self._clock._now + timeout, expire)
+        clock._park(thread, +1)
+        entry = None if timeout is None else clock._add(clock._now + timeout, expire)
         self._release = release
-        self._clock._park(thread, +1)
         if self._event.is_set():
             release.set()
         release.wait()
         if leave() and entry is not None:
-            self._clock._drop(entry)
+            clock._drop(entry)
         woken = self._event.is_set()
         self._event.clear()
         return woken
