@@ -13,6 +13,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -24,6 +25,16 @@ SIGTERM = int(signal.SIGTERM)
 """The signal that is handled unless others are named."""
 
 _CLEAN, _QUIT = b"c", b"q"
+
+
+def _caught_below(number: int) -> bool:
+    """Whether a library below Python handles a signal that Python believes to have its default action."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:  # not Linux: what Python believes is all there is
+        return False
+    caught = next((line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")), "0")
+    return bool(int(caught, 16) >> (number - 1) & 1)
 
 
 class SignalGuard:
@@ -56,8 +67,9 @@ class SignalGuard:
             if before is self._handler:
                 done.append(number)
                 continue
-            if before is None or before is signal.SIG_IGN:
-                why = "its handler is not Python's" if before is None else "it is ignored"
+            foreign = before is None or (before is signal.SIG_DFL and _caught_below(number))
+            if foreign or before is signal.SIG_IGN:
+                why = "its handler is not Python's" if foreign else "it is ignored"
                 logger.info("%s is left alone: %s", signal.Signals(number).name, why)
                 continue
             self._listen()

@@ -9,6 +9,7 @@ import gc
 import threading
 import tracemalloc
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ from selfheal.testing import FakeClock
 class Bench:
     """A registry without threads, its clock, and the events it published."""
 
-    def __init__(self, **options: object) -> None:
+    def __init__(self, **options: Any) -> None:
         self.clock = FakeClock()
         self.events: list[Event] = []
         bus = EventBus()

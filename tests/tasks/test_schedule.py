@@ -283,8 +283,7 @@ class Model:
 
     def pause(self) -> None:
         self.paused = True
-        if self.state == "queued" or self.waiting_slot:
-            self.withdrawn += 1
+        self.withdrawn += (self.state == "queued") + self.waiting_slot
         if self.state == "queued":
             self.state = "waiting"
         self.waiting_slot = False
