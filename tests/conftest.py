@@ -1,11 +1,12 @@
-"""What all tests share: a fixed hypothesis profile, and a watch for threads left running."""
+"""What all tests share: how hypothesis runs, a watch for threads left running, and no skip for want of a package."""
 
 from __future__ import annotations
 
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -34,3 +35,25 @@ def no_thread_left() -> Iterator[None]:
 
 def _left(before: set[threading.Thread]) -> list[threading.Thread]:
     return [t for t in threading.enumerate() if t not in before and t.name.startswith("selfheal")]
+
+
+R = TypeVar("R", pytest.CollectReport, pytest.TestReport)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a test that would be skipped because a package is missing: ``make install`` brings them all."""
+    return _refuse_missing((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for a whole module."""
+    return _refuse_missing((yield))
+
+
+def _refuse_missing(report: R) -> R:
+    if report.skipped and "could not import" in str(report.longrepr):
+        report.outcome = "failed"
+        report.longrepr = f"a package of the test group is missing, run make install: {report.longrepr}"
+    return report
