@@ -11,7 +11,7 @@ from selfheal.errors import (
     StateError,
 )
 from selfheal.integrations.messages import RefusedError
-from selfheal.status.secrets import scrub
+from selfheal.redaction import scrub
 
 _MOST_NAMES = 100
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from selfheal.errors import NotFoundError
 from selfheal.integrations.messages import Request, Response, respond_json
+from selfheal.redaction import scrub_all
 from selfheal.status import shape
-from selfheal.status.secrets import scrub_all
 from selfheal.status.words import iso
 
 if TYPE_CHECKING:

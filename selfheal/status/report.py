@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import attrs
 
 from selfheal.clock import SYSTEM_CLOCK, Clock
+from selfheal.redaction import scrub_all
 from selfheal.status import judge, shape
 from selfheal.status.breakers import BreakerSource, KnownBreakers
 from selfheal.status.calls import Calls
 from selfheal.status.judge import Finding, Level
 from selfheal.status.markdown import as_markdown
-from selfheal.status.secrets import scrub_all
 from selfheal.status.sections import HostSections, Section
 from selfheal.status.words import iso
 

@@ -11,8 +11,8 @@ from typing import Any
 import attrs
 
 from selfheal.errors import ConfigError
+from selfheal.plain import NotPlainError, plain
 from selfheal.status.judge import Finding, Level
-from selfheal.status.plain import NotPlainError, plain
 
 logger = logging.getLogger("selfheal.status")
 

@@ -14,8 +14,8 @@ import attrs
 from selfheal.clock import SYSTEM_CLOCK, Clock
 from selfheal.errors import ConfigError, NotFoundError, SelfhealError
 from selfheal.events import DEFAULT_BUS, ActionAudited, EventBus
+from selfheal.redaction import scrub
 from selfheal.status.breakers import BreakerSource, KnownBreakers
-from selfheal.status.secrets import scrub
 
 if TYPE_CHECKING:
     from selfheal.healing import Healer

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
-from selfheal.status.secrets import REDACTED, hides, scrub
+from selfheal.redaction import REDACTED, hides, scrub
 
 MAX_DEPTH = 16
 MAX_VALUES = 10_000

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfheal.status.plain import MAX_TEXT, MAX_VALUES, NotPlainError, plain
-from selfheal.status.secrets import REDACTED
+from selfheal.plain import MAX_TEXT, MAX_VALUES, NotPlainError, plain
+from selfheal.redaction import REDACTED
 
 
 class Colour(enum.Enum):

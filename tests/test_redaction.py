@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from selfheal.status.secrets import REDACTED, hides, scrub, scrub_all
+from selfheal.redaction import REDACTED, hides, scrub, scrub_all
 
 
 @pytest.mark.parametrize("key", ["password", "dbPassword", "DB_PASSWORD", "client-secret", "pin", "awsCredentials"])
