@@ -76,7 +76,7 @@ def test_a_task_never_runs_twice_at_once() -> None:
         def work() -> None:
             inside.append(1)
             entered.release()
-            go.wait(PATIENCE)
+            go.wait(3 * PATIENCE)
             inside.pop()
             assert not inside
 
@@ -99,7 +99,7 @@ def test_a_slot_that_came_during_a_run_follows_it_with_buffer_one() -> None:
 
         def work() -> None:
             entered.release()
-            go.wait(PATIENCE)
+            go.wait(3 * PATIENCE)
 
         made.registry.register_interval("slow", work, 10, overrun="buffer_one")
         made.clock.advance(10)
@@ -120,7 +120,7 @@ def test_one_blocked_task_does_not_hold_up_another() -> None:
 
         def work() -> None:
             entered.set()
-            go.wait(PATIENCE)
+            go.wait(3 * PATIENCE)
 
         made.registry.register_interval("slow", work, 10)
         made.registry.register_interval("quick", done.set, 10, first_after=11)
@@ -146,7 +146,7 @@ def stick(made: Rig, name: str) -> threading.Event:
 
     def work() -> None:
         entered.set()
-        go.wait(PATIENCE)
+        go.wait(3 * PATIENCE)
 
     made.registry.register_interval(name, work, 10, timeout=5)
     made.clock.advance(10)
@@ -195,7 +195,7 @@ def test_a_stuck_task_may_run_again_beside_its_stuck_run() -> None:
             calls.append(1)
             if len(calls) == 1:
                 entered.set()
-                go.wait(PATIENCE)
+                go.wait(3 * PATIENCE)
 
         made.registry.register_interval("stuck", work, 10, timeout=5, on_stuck="rerun")
         made.clock.advance(10)
@@ -205,6 +205,26 @@ def test_a_stuck_task_may_run_again_beside_its_stuck_run() -> None:
         made.clock.advance(5)
         assert made.runs("stuck", 2)
         assert made.task("stuck").consecutive_failures == 0
+
+
+def test_a_kept_slot_runs_as_soon_as_a_stuck_run_is_given_up() -> None:
+    """With buffer_one and on_stuck='rerun' the slot that came meanwhile does not wait for another."""
+    with rig() as made:
+        calls: list[int] = []
+        go, entered = made.gate(), made.gate()
+
+        def work() -> None:
+            calls.append(1)
+            if len(calls) == 1:
+                entered.set()
+                go.wait(3 * PATIENCE)
+
+        made.registry.register_interval("stuck", work, 10, timeout=15, overrun="buffer_one", on_stuck="rerun")
+        made.clock.advance(10)
+        assert entered.wait(PATIENCE)
+        made.clock.advance(15)
+        assert made.runs("stuck", 2)
+        assert len(calls) == 2
 
 
 def test_too_many_stuck_runs_stop_everything_and_say_so() -> None:
@@ -280,7 +300,7 @@ def test_a_replaced_run_is_waited_for_and_its_result_discarded() -> None:
 
         def old() -> None:
             entered.set()
-            go.wait(PATIENCE)
+            go.wait(3 * PATIENCE)
             order.append("old")
             raise ValueError("of the old one")
 
@@ -306,7 +326,7 @@ def test_a_task_registered_anew_waits_for_the_run_of_the_one_taken_out() -> None
 
         def old() -> None:
             entered.set()
-            go.wait(PATIENCE)
+            go.wait(3 * PATIENCE)
 
         made.registry.register_once("poll", old)
         assert entered.wait(PATIENCE)
@@ -484,7 +504,7 @@ def test_a_coroutine_that_blocks_its_loop_costs_the_others_only_that_loop() -> N
 
         async def blocks() -> None:
             entered.set()
-            go.wait(PATIENCE)
+            go.wait(3 * PATIENCE)
 
         async def work() -> None:
             done.set()
@@ -510,7 +530,7 @@ def test_the_shutdown_names_what_it_could_not_end() -> None:
 
         def work() -> None:
             entered.set()
-            go.wait(PATIENCE)
+            go.wait(3 * PATIENCE)
 
         made.registry.register_once("slow", work)
         assert entered.wait(PATIENCE)
