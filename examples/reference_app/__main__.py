@@ -88,8 +88,7 @@ def _run(config: AppConfig, stopper: Stopper) -> int:
         try:
             app.start()
             _greet(config, made, issued)
-            if not stopper.told:
-                asyncio.run(_serve(app, listening, stopper))
+            asyncio.run(_serve(app, listening, stopper))
         finally:
             report = app.stop()
             print(report, flush=True)
@@ -101,6 +100,8 @@ async def _serve(app: ReferenceApp, listening: socket.socket, stopper: Stopper) 
         uvicorn.Config(app.web, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=3)
     )
     stopper.server = server
+    if stopper.told:
+        return
     # A reload, as daemons have it: the tasks are registered anew, in place of those that run.
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGUSR1, _reload, app)
@@ -121,7 +122,7 @@ def _greet(config: AppConfig, made: str, issued: bool) -> None:
         print(f"issued two provider keys into {config.state_dir / '.env.local'}")
     if made:
         print(f"no {TOKEN} is set; the token for this run, shown once: {made}")
-    print(f"reference app on http://{config.host}:{config.port} (process {os.getpid()}), stop with Ctrl-C", flush=True)
+    print(f"reference app on {config.address} (process {os.getpid()}), stop with Ctrl-C", flush=True)
 
 
 @contextmanager

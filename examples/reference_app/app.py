@@ -182,7 +182,7 @@ class ReferenceApp:
             tasks=self.tasks,
             flags=self.flags,
             sections={"llm": self._llm_section, "gateway": self._gateway_section},
-            base_url=f"http://{self.config.host}:{self.config.port}",
+            base_url=self.config.address,
         )
 
     def _a_key_is_accepted(self) -> None:

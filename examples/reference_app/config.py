@@ -65,6 +65,12 @@ class AppConfig:
     def __attrs_post_init__(self) -> None:
         check_bind(self.host, self.token)
 
+    @property
+    def address(self) -> str:
+        """Where the service is, as a URL."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
     def faster(self, speed: float) -> AppConfig:
         """The same policy with its clockwork ``speed`` times faster: intervals, backoff and open time are divided.
 

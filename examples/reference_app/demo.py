@@ -15,15 +15,17 @@ import tempfile
 from pathlib import Path
 
 from examples.reference_app.app import HEALER, UPSTREAM
-from examples.reference_app.running import Json, NotSeenError, RunningApp, is_free, survivors
+from examples.reference_app.observer import Observer
+from examples.reference_app.running import NotSeenError, RunningApp, is_free, survivors
 from examples.reference_app.story import Story
-from examples.reference_app.traffic import Sent, Traffic, answered_by, refused, told
+from examples.reference_app.traffic import answered_by, refused, told
 from selfheal import ExponentialBackoff
 from selfheal.clock import SYSTEM_CLOCK
 
 SPEED = 100.0
 LIMIT = 90.0
 _POLICY = ExponentialBackoff()
+_NEWS = "all resume checks pass"
 _HEADER = """selfheal: a service that heals itself and knows when to stop. A guided incident.
 
 The policy is the default one, 100 times faster: detection every 3 s (300), healing again after 50 ms, 100 ms
@@ -42,9 +44,7 @@ class Demo:
     def __init__(self, app: RunningApp, story: Story) -> None:
         self._app = app
         self._story = story
-        self._traffic: Traffic | None = None
-        self._warned = False
-        self._opened = False
+        self._seen = Observer(app, story)
 
     def run(self) -> None:
         """Everything, in order.
@@ -71,8 +71,7 @@ class Demo:
         self._story.chapter("The service starts")
         self._story.typed("python -m examples.reference_app --speed 100")
         self._app.start()
-        self._traffic = Traffic(self._app.port)
-        status = self._see("status", "selfHealing", "llm.keyManagement")
+        status = self._seen.see("status", "selfHealing", "llm.keyManagement")
         healing = status["selfHealing"]
         self._story.expect("it starts healthy", status["status"] == "healthy", status["status"])
         self._story.expect("no failure yet", healing["consecutiveFailures"] == 0, healing["consecutiveFailures"])
@@ -82,47 +81,47 @@ class Demo:
     def serves(self) -> None:
         """Documents are summarised by the provider."""
         self._story.chapter("Ten real documents are summarised")
-        sent = self._send(10)
+        sent = self._seen.send(10)
         self._story.shown(f"{sent[-1].document}: {sent[-1].summary[:300]}…")
         self._story.expect("the provider answers all of them", answered_by(sent) == {"upstream": 10}, told(sent))
 
     def heals_a_killed_provider(self) -> None:
         """A dead process is found and restarted with nobody's help."""
-        pid = self._provider()["pid"]
+        pid = self._seen.provider()["pid"]
         self._story.chapter("The provider process is killed")
         self._story.typed(f"kill -KILL {pid}")
         os.kill(pid, signal.SIGKILL)
         self._app.wait_for(lambda: self._app.healing()["successfulHealings"] >= 1, "the provider healed")
-        status = self._see("selfHealing", "gateway.provider")
+        status = self._seen.see("selfHealing", "gateway.provider")
         provider = status["gateway"]["provider"]
         self._story.expect(
             "a killed provider is healed by itself",
             provider["running"] and provider["pid"] != pid and provider["restarts"] == 1,
             f"process {pid} replaced by {provider['pid']}, {self._story.seconds:.0f} s into the demo",
         )
-        sent = self._send(2)
+        sent = self._seen.send(2)
         self._story.expect("and answers again", answered_by(sent) == {"upstream": 2}, told(sent))
 
     def outlasts_a_failing_provider(self) -> None:
         """A provider that answers 503: the breaker opens, the backoff grows, and it heals once the fault ends."""
         self._story.chapter("The provider fails: every call gets a 503, and a restart does not cure that")
         self._app.fault("failing")
-        sent = self._send(5)
+        sent = self._seen.send(5)
         self._story.shown("\n".join(f"{one.document}: {one.provider}, {one.reason}" for one in sent))
         self._story.expect("every document is answered, degraded", answered_by(sent) == {"local": 5}, told(sent))
         breaker = self._app.breaker(UPSTREAM)
-        self._see("circuitBreakers")
+        self._seen.see("circuitBreakers")
         self._story.expect(
             "three failures open the breaker, the rest is not attempted",
             breaker["state"] in ("OPEN", "HALF_OPEN") and breaker["failureCount"] == 3,
             f"{breaker['state']} at {breaker['failureCount']} failures, {refused(sent)} refused",
         )
-        grown = self._watch_failures(4)
+        grown = self._seen.watch_failures(4)
         self._story.expect("the healer's backoff grows", _as_policy(grown), _steps(grown))
         self._story.tell("the fault ends; nobody touches the service")
         self._app.fault("none")
-        self._app.wait_for(lambda: self._app.breaker(UPSTREAM)["state"] == "CLOSED", "healed after the fault ended")
-        status = self._see("selfHealing", "circuitBreakers")
+        self._app.wait_for(self._seen.is_well, "healed after the fault ended")
+        status = self._seen.see("selfHealing", "circuitBreakers")
         healing = status["selfHealing"]
         states = [breaker["state"] for breaker in status["circuitBreakers"]]
         self._story.expect("it healed by itself", set(states) == {"CLOSED"}, ", ".join(states))
@@ -137,9 +136,9 @@ class Demo:
         self._story.chapter("Somebody puts a wrong key into .env.local")
         self._story.typed("sed -i 's/^SUMMARY_API_KEYS=.*/SUMMARY_API_KEYS=sum-mistyped/' .env.local")
         self._app.set_keys("sum-mistyped")
-        sent = self._send(2)
+        sent = self._seen.send(2)
         breaker = self._app.breaker(UPSTREAM)
-        self._see("circuitBreakers", "llm.keyManagement")
+        self._seen.see("circuitBreakers", "llm.keyManagement")
         self._story.expect(
             "one 'unauthorized' opens the breaker for good",
             breaker["state"] == "PERMANENT_OPEN" and "unauthorized" in breaker["permanentOpenReason"],
@@ -152,23 +151,23 @@ class Demo:
         self._story.chapter("The wrong key is taken out: there is no key any more")
         self._story.typed("sed -i 's/^SUMMARY_API_KEYS=.*/SUMMARY_API_KEYS=/' .env.local")
         self._app.set_keys("")
-        self._app.wait_for(lambda: "no active api keys" in str(self._problems()), "the missing keys detected")
-        self._see("llm.keyManagement", "gateway.problems")
-        grown = self._watch_failures(10)
+        self._app.wait_for(lambda: "no active api keys" in str(self._seen.problems()), "the missing keys detected")
+        self._seen.see("llm.keyManagement", "gateway.problems")
+        grown = self._seen.watch_failures(10)
         self._story.expect("the backoff grew as the policy says", _as_policy(grown), _steps(grown))
-        self._app.wait_for(lambda: self._app.healing()["isDormant"], "dormant")
-        status = self._see("status", "selfHealing", "circuitBreakers", "issues", "recommendations")
+        self._app.wait_for(self._has_stopped, "dormant, with the healer's breaker permanently open")
+        status = self._seen.see("status", "selfHealing", "circuitBreakers", "issues", "recommendations")
         healing = status["selfHealing"]
         breaker = self._app.breaker(HEALER)
         self._story.expect(
             "the fifth failure in a row was reported as an issue",
-            self._warned,
-            "at failure 5" if self._warned else "not seen",
+            self._seen.warned,
+            "at failure 5" if self._seen.warned else "not seen",
         )
         self._story.expect(
             "the healer's breaker opened, then for good",
-            self._opened and breaker["state"] == "PERMANENT_OPEN",
-            f"OPEN seen: {self._opened}, then {breaker['state']}: {breaker['permanentOpenReason']}",
+            self._seen.opened and breaker["state"] == "PERMANENT_OPEN",
+            f"OPEN seen: {self._seen.opened}, then {breaker['state']}: {breaker['permanentOpenReason']}",
         )
         self._story.expect(
             "ten failures made it dormant",
@@ -177,12 +176,15 @@ class Demo:
         )
         self._story.expect("which is critical", status["status"] == "critical", status["status"])
 
+    def _has_stopped(self) -> bool:
+        return bool(self._app.healing()["isDormant"]) and self._app.breaker(HEALER)["state"] == "PERMANENT_OPEN"
+
     def stands_still(self) -> None:
         """Dormant means that nothing is tried, and that the service goes on as far as it can."""
         self._story.chapter("It has stopped: nothing is tried any more")
         before = self._app.healing()["totalAttempts"]
         SYSTEM_CLOCK.sleep(2.0)
-        sent = self._send(2)
+        sent = self._seen.send(2)
         after = self._app.healing()["totalAttempts"]
         self._story.expect("no attempt while dormant", before == after, f"{before} attempts before, {after} 2 s later")
         self._story.expect("documents are answered all the same", answered_by(sent) == {"local": 2}, told(sent))
@@ -203,8 +205,10 @@ class Demo:
         self._story.chapter("The keys are put back. Nothing resumes by itself")
         self._story.typed("sed -i 's/^SUMMARY_API_KEYS=.*/SUMMARY_API_KEYS=sum-…,sum-…/' .env.local")
         self._app.set_keys(keys)
-        self._app.wait_for(lambda: "all resume checks pass" in self._app.log(), "the news that a resume looks possible")
-        status = self._see("llm.keyManagement", "selfHealing.isDormant")
+        self._app.wait_for(lambda: _NEWS in self._app.log(), "the news that a resume looks possible")
+        self._story.typed(f"grep '{_NEWS}' app.log")
+        self._story.shown(next(line for line in self._app.log().splitlines() if _NEWS in line))
+        status = self._seen.see("llm.keyManagement", "selfHealing.isDormant")
         counts = status["llm"]["keyManagement"]
         self._story.expect("the keys are seen without a restart", counts["activeKeys"] == 2, counts)
         self._story.expect("it waits for a person", status["selfHealing"]["isDormant"], "still dormant")
@@ -215,7 +219,7 @@ class Demo:
         self._story.typed(_resume_command(self._app.port, "key restored"))
         answer = self._app.resume("key restored")
         self._story.shown(answer.body)
-        status = self._see("selfHealing", "circuitBreakers")
+        status = self._seen.see("selfHealing", "circuitBreakers")
         healing = status["selfHealing"]
         states = [breaker["state"] for breaker in status["circuitBreakers"]]
         self._story.expect("the resume is accepted", answer.status == 200 and answer.body["changed"], answer.status)
@@ -229,7 +233,7 @@ class Demo:
     def serves_again(self) -> None:
         """Traffic succeeds and the service is healthy."""
         self._story.chapter("Ten more documents")
-        sent = self._send(10)
+        sent = self._seen.send(10)
         self._story.expect("the provider answers all of them", answered_by(sent) == {"upstream": 10}, told(sent))
 
         def well() -> bool:
@@ -237,7 +241,7 @@ class Demo:
             return status["status"] == "healthy" and not status["gateway"]["problems"]
 
         self._app.wait_for(well, "healthy, with no problem left")
-        status = self._see("status", "selfHealing", "gateway.requests")
+        status = self._seen.see("status", "selfHealing", "gateway.requests")
         self._story.expect("the service is healthy again", status["status"] == "healthy", status["status"])
 
     def leaves_nothing(self) -> None:
@@ -255,52 +259,6 @@ class Demo:
         self._story.expect("no task, timer or thread was left", "stopped clean" in said, said)
         self._story.expect("no process is left", len(family) == 2 and not left, f"{pids}: {left or 'all gone'}")
         self._story.expect("its port is free", is_free(self._app.port), f"port {self._app.port}")
-
-    def _send(self, count: int) -> list[Sent]:
-        assert self._traffic is not None
-        self._story.typed(f"python -m examples.reference_app.traffic --port {self._app.port} --count {count}")
-        sent = self._traffic.send(count)
-        self._story.shown(told(sent))
-        return sent
-
-    def _see(self, *paths: str) -> Json:
-        """Show an excerpt of the status and the command that gives it; returns the whole status."""
-        status = self._app.status()
-        wanted = ", ".join(path if "." not in path else f"{path.rpartition('.')[2]}: .{path}" for path in paths)
-        self._story.typed(f"curl -s http://127.0.0.1:{self._app.port}/api/status | jq '{{{wanted}}}'")
-        self._story.shown({path.rpartition(".")[2]: _at(status, path) for path in paths})
-        return status
-
-    def _problems(self) -> list[str]:
-        return list(self._app.status()["gateway"]["problems"])
-
-    def _provider(self) -> Json:
-        return dict(self._app.status()["gateway"]["provider"])
-
-    def _watch_failures(self, until: int, within: float = 45.0) -> dict[int, int]:
-        """Tell each failed healing as it shows in the status; returns the backoff, in ms, by number of failures."""
-        grown: dict[int, int] = {}
-
-        def look() -> bool:
-            status = self._app.status()
-            healing = status["selfHealing"]
-            failures = int(healing["consecutiveFailures"])
-            if failures and failures not in grown:
-                grown[failures] = int(healing["backoffDelay"])
-                state = next(one["state"] for one in status["circuitBreakers"] if one["name"] == HEALER)
-                self._note(failures, state, str(status["status"]), status["issues"])
-                self._story.tell(
-                    f"  failed healing {failures:2}: backoff {grown[failures]:4} ms, breaker {HEALER!r} {state}, "
-                    f"status {status['status']}"
-                )
-            return failures >= until
-
-        self._app.wait_for(look, f"{until} failed healings in a row", within)
-        return grown
-
-    def _note(self, failures: int, state: str, level: str, issues: list[str]) -> None:
-        self._opened = self._opened or state == "OPEN"
-        self._warned = self._warned or (failures == 5 and any("5 healings failed in a row" in one for one in issues))
 
 
 def main() -> int:
@@ -323,14 +281,6 @@ def main() -> int:
     if healed:
         shutil.rmtree(directory)
     return 0 if healed else 1
-
-
-def _at(status: Json, path: str) -> object:
-    found: object = status
-    for name in path.split("."):
-        assert isinstance(found, dict)
-        found = found[name]
-    return found
 
 
 def _as_policy(grown: dict[int, int]) -> bool:

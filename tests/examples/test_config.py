@@ -81,3 +81,9 @@ def test_an_open_door_needs_a_token() -> None:
         AppConfig(host="0.0.0.0")
     assert AppConfig(host="0.0.0.0", token="t").host == "0.0.0.0"
     assert AppConfig(host="::1").host == "::1"
+
+
+def test_the_address_is_a_url() -> None:
+    """IPv6 addresses stand in brackets there."""
+    assert AppConfig().address == "http://127.0.0.1:3001"
+    assert AppConfig(host="::1", port=80).address == "http://[::1]:80"

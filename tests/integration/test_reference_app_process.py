@@ -187,6 +187,26 @@ def test_without_a_token_one_is_made_and_works(tmp_path: Path) -> None:
     assert made not in app.log()
 
 
+def test_no_secret_is_shown_or_written(app: RunningApp) -> None:
+    """Keys, good and bad, and tokens are in no status, no log and no database; keys stand in .env.local alone."""
+    secrets = [*app.keys().split(","), "sum-mistyped-key", app.token]
+    Traffic(app.port).send(2)
+    app.set_keys(f"sum-mistyped-key,{app.keys()}")
+    Traffic(app.port).send(4)
+    app.set_keys("sum-mistyped-key")
+    Traffic(app.port).send(2)
+    app.resume("a reason")
+    app.wait_for(lambda: app.healing()["failedHealings"], "a failed healing")
+    seen = [str(app.status()), str(app.get("/api/breakers").body), str(app.get("/api/tasks").body)]
+    app.end()
+    files = [path for path in app.state_dir.rglob("*") if path.is_file() and path.name != ".env.local"]
+    seen += [path.read_bytes().decode("latin-1") for path in files]
+
+    assert {"app.log", "provider.log", "requests.sqlite"} <= {path.name for path in files}
+    assert not [secret for secret in secrets for text in seen if secret in text]
+    assert oct((app.state_dir / ".env.local").stat().st_mode & 0o777) == "0o600"
+
+
 def is_generation(app: RunningApp, wanted: int) -> bool:
     return bool(app.status()["backgroundTaskDetails"]["healing"]["generation"] == wanted)
 
