@@ -2,6 +2,6 @@
 
 from selfheal.status.judge import Finding, Level
 from selfheal.status.report import StatusReport
-from selfheal.status.steering import Steering
+from selfheal.status.steering import Caller, Steering
 
-__all__ = ["Finding", "Level", "StatusReport", "Steering"]
+__all__ = ["Caller", "Finding", "Level", "StatusReport", "Steering"]

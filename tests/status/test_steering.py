@@ -212,12 +212,14 @@ def test_a_flood_of_refusals_does_not_push_out_what_was_done(world: World) -> No
 def test_the_audit_log_is_one_line_of_json_without_secrets(world: World, caplog: pytest.LogCaptureFixture) -> None:
     """What a caller wrote can forge no second log line, and a credential in it is redacted."""
     caplog.set_level(logging.INFO, "selfheal.audit")
-    caller = Caller(reason="x\nFAKE ok sk-abcdefghijklmnop", by="eve\r\n", via="http")
+    caller = Caller(reason="x\nFAKE ok sk-abcdefghijklmnop", by="eve\r\n ghp_0123456789abcdefghijABCDEF", via="http")
     world.steering.refused("resume", "healing", caller, "401 unauthorized")
 
     (entry,) = [record for record in caplog.records if record.name == "selfheal.audit"]
     assert "\n" not in entry.getMessage()
     assert json.loads(entry.getMessage())["reason"] == "x\nFAKE ok [redacted]"
+    assert "ghp_" not in entry.getMessage()
+    assert "ghp_" not in repr(world.published)
     assert entry.levelno == logging.WARNING
     assert entry.audit["allowed"] is False  # type: ignore[attr-defined]
 
