@@ -765,3 +765,23 @@ def test_ten_failures_in_a_row_open_permanently(make: Make, clock: FakeClock) ->
         assert breaker.snapshot().failure_count == failures
     assert breaker.state is BreakerState.PERMANENT_OPEN
     assert "10 failures in a row" in (breaker.snapshot().permanent_open_reason or "")
+
+
+def test_a_chain_that_runs_in_a_circle_or_has_no_end_is_survived(make: Make) -> None:
+    """Errors that cause one another, and chains of thousands, are looked at for a bounded time."""
+    breaker = make()
+    one, other = Boom("one"), Boom("other")
+    one.__cause__, other.__cause__ = other, one
+    long = Boom("0")
+    for number in range(5_000):
+        deeper = Boom(str(number))
+        deeper.__cause__ = long
+        long = deeper
+
+    def raising(error: Exception) -> None:
+        raise error
+
+    for error in (one, long):
+        with pytest.raises(Boom):
+            breaker.call(raising, error)
+    assert (breaker.state, breaker.snapshot().failures) == (BreakerState.CLOSED, 2)
