@@ -106,7 +106,7 @@ class Attempts:
             with self._lock:
                 leave = self._machine.acquire(lane, standing, self._clock.monotonic())
             if isinstance(leave, Refused):
-                if guard is not None:
+                if guard is not None:  # another thread took the place in between
                     guard.cancel()
                 return self.refuse(alert, strategy.name, leave)
             return (yield from self._run(leave, guard, alert, strategy))
@@ -164,11 +164,15 @@ class Attempts:
             )
 
     def _ask_guards(self, lane: Lane, stack: contextlib.ExitStack) -> tuple[Refused | None, Guard | None]:
-        """The first of flags, dormancy and breaker that refuses; or the breaker's leave."""
+        """The first guard that refuses; or the breaker's leave."""
         standing = self._stands(lane)
         if standing is not None:
             return standing, None
         self.watch_breaker()
+        with self._lock:
+            waiting = self._machine.standing(lane, self._clock.monotonic())
+        if waiting is not None and self.breaker.snapshot().retry_after == 0.0:
+            return waiting, None  # the breaker would let it: no probe is taken for what cannot begin now
         try:
             return None, stack.enter_context(self.breaker.guard())
         except CircuitOpenError as refusal:

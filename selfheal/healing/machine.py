@@ -140,7 +140,7 @@ class HealerMachine:
                 are asked before backoff, budget and place.
             now: monotonic seconds.
         """
-        refused = standing or self._waiting(lane, now) or self._over_budget(now) or self._no_place()
+        refused = standing or self.standing(lane, now)
         if refused is not None:
             self.refused[refused.guard] += 1
             return refused
@@ -149,6 +149,10 @@ class HealerMachine:
         permit = Permit(self.attempts, lane, self.generation)
         self._running[permit.number] = permit
         return permit
+
+    def standing(self, lane: Lane, now: float) -> Refused | None:
+        """What of backoff, budget and place would refuse a healing at ``now``. Counts nothing."""
+        return self._waiting(lane, now) or self._over_budget(now) or self._no_place()
 
     def record(self, permit: Permit, outcome: Outcome, now: float) -> Verdict:
         """Take the outcome of a healing that ended at ``now``, and give its place back.

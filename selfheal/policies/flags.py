@@ -100,6 +100,7 @@ class FeatureFlags:
         overrides: Mapping[str, bool] | None = None,
     ) -> None:
         self.directory = Path.cwd() if directory is None else Path(directory).absolute()
+        self._paths = {file: str(self.directory / file) for file in _FILES}
         self._environ = os.environ if environ is None else environ
         self._overrides: dict[str, bool] = {}
         self._files: dict[str, _Content] = {}
@@ -195,11 +196,10 @@ class FeatureFlags:
 
     def _file(self, file: str) -> _Content:
         """What ``file`` says now; from memory if it certainly has not changed."""
-        path = self.directory / file
         known = self._files.get(file, _ABSENT)
-        if known.settled and known.identity == _identity_at(path):
+        if known.settled and known.identity == _identity_at(self._paths[file]):
             return known
-        content = self._files[file] = _load(path)
+        content = self._files[file] = _load(self._paths[file])
         return content
 
     def _tell_change(self, flag: Flag) -> None:
@@ -247,27 +247,27 @@ def _identity(info: os.stat_result) -> _Identity:
     return (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
 
 
-def _identity_at(path: Path) -> _Identity | None:
+def _identity_at(path: str) -> _Identity | None:
     try:
-        return _identity(path.stat())
+        return _identity(os.stat(path))
     except OSError:
         return None
 
 
-def _load(path: Path) -> _Content:
+def _load(path: str) -> _Content:
     """Read ``path``. Every way in which that can fail is a problem with a name, except that it is not there."""
     try:
-        info = path.stat()
+        info = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
         return _ABSENT
     except OSError as error:
         return _unusable(path, f"cannot be looked at ({error.strerror})")
-    if stat.S_ISDIR(info.st_mode) and (path / "pyvenv.cfg").is_file():
+    if stat.S_ISDIR(info.st_mode) and os.path.isfile(os.path.join(path, "pyvenv.cfg")):
         return _ABSENT  # a virtual environment of that name, as some keep, is no settings file
     if not stat.S_ISREG(info.st_mode):
         return _unusable(path, "is not a regular file")  # and is not opened: a pipe would block for ever
     try:
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             identity = _identity(os.fstat(file.fileno()))
             data = file.read(_MAX_BYTES + 1)
             unchanged = identity == _identity(os.fstat(file.fileno()))
@@ -285,7 +285,7 @@ def _settled(identity: _Identity) -> bool:
     return SYSTEM_CLOCK.wall() - max(identity[3], identity[4]) / 1e9 > _TICK
 
 
-def _parsed(path: Path, data: bytes, identity: _Identity, settled: bool) -> _Content:
+def _parsed(path: str, data: bytes, identity: _Identity, settled: bool) -> _Content:
     if len(data) > _MAX_BYTES:
         return _unusable(path, f"is larger than {_MAX_BYTES} bytes")
     try:
@@ -311,5 +311,5 @@ def _line(original: str, first: int) -> int:
     return first + original[: len(original) - len(original.lstrip())].count("\n")
 
 
-def _unusable(path: Path, why: str) -> _Content:
+def _unusable(path: str, why: str) -> _Content:
     return _Content(None, False, {}, f"{path} {why}.")

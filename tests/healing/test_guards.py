@@ -10,6 +10,7 @@ import pytest
 from selfheal.errors import CircuitOpenError, ConfigError, HealingFailedError
 from selfheal.events import BreakerStateChanged, DormancyEntered
 from selfheal.healing import GuardName, Healer, HealingContext, HealingResult, Outcome
+from selfheal.healing.machine import Refused
 from selfheal.policies.backoff import ExponentialBackoff
 from selfheal.policies.breaker import BreakerRegistry, CircuitBreaker
 from tests.healing.rig import ALERT, Rig
@@ -175,19 +176,34 @@ def test_the_breaker_comes_before_the_backoff() -> None:
     assert rig.healer.snapshot().retry_in == 20.0
 
 
-def test_the_backoff_refuses_and_gives_the_breaker_its_place_back() -> None:
-    """A refusal by the backoff decides nothing in the breaker and keeps no probe."""
+def test_the_backoff_refuses_without_touching_the_breaker() -> None:
+    """While a backoff runs longer than the breaker is open, no probe is taken and no state changes."""
     rig = Rig(backoff=ExponentialBackoff(base=500))
     rig.fail(3)
     rig.clock.advance(60)
+    before = rig.healer.breaker.snapshot()
     for _ in range(3):
         assert rig.handle().guard is GuardName.BACKOFF
-    before = rig.healer.breaker.snapshot()
-    rig.clock.advance(10_000)
+    after = rig.healer.breaker.snapshot()
 
-    assert (before.successes, before.failures) == (0, 3)
+    assert (after.state, after.cancelled, after.rejected) == ("OPEN", before.cancelled, before.rejected)
+    rig.clock.advance(10_000)
     assert rig.handle(True).outcome is Outcome.HEALED
     assert rig.healer.breaker.state == "CLOSED"
+
+
+def test_a_place_lost_at_the_last_moment_gives_the_probe_back() -> None:
+    """A healing that loses its place between two guards keeps no probe of the breaker."""
+    rig = Rig()
+    rig.fail(3)
+    rig.clock.advance(60)
+    machine = rig.healer._attempts._machine
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(machine, "acquire", lambda *_: Refused(GuardName.BUSY, "another was first"))
+        assert rig.handle().guard is GuardName.BUSY
+
+    assert rig.healer.breaker.state == "HALF_OPEN"
+    assert rig.handle(True).outcome is Outcome.HEALED
 
 
 def test_refusals_are_never_failures() -> None:

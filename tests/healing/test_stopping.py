@@ -11,7 +11,8 @@ import pytest
 
 from selfheal.errors import ConfigError, HealingInterruptedError
 from selfheal.events import Alert
-from selfheal.healing import GuardName, HealingContext, HealingResult, Outcome
+from selfheal.healing import CallableStrategy, GuardName, HealingContext, HealingResult, Outcome
+from selfheal.policies.backoff import ExponentialBackoff
 from selfheal.policies.flags import PREVENTIVE_HEALING
 from tests.healing.rig import ALERT, Rig
 
@@ -386,6 +387,46 @@ def test_no_lock_is_held_across_a_healing_or_a_subscriber() -> None:
     rig.handle(ask)
 
     assert len(answered) == 2
+
+
+def test_counts_are_exact_under_threads() -> None:
+    """Sixteen threads with all kinds of healings lose no count and keep no place."""
+    kinds = [True, False, ValueError("x"), KeyboardInterrupt()]
+    rig = Rig(concurrency=4, failure_limit=10_000, attempts_per_hour=100_000, backoff=ExponentialBackoff(base=0))
+    rig.healer.breaker.disable("counting", by="test")
+    answers: list[str] = []
+
+    def heal(n: int) -> None:
+        for turn in range(50):
+            said = kinds[(n + turn) % 4]
+            try:
+                answers.append(
+                    rig.healer.handle(Alert(kind="k", labels={"n": str(n)}, message=str(kinds.index(said)))).outcome
+                )
+            except KeyboardInterrupt:
+                answers.append("broken off")
+
+    def by_message(alert: Alert, context: HealingContext) -> object:
+        said = kinds[int(alert.message)]
+        if isinstance(said, BaseException):
+            raise said
+        return said
+
+    rig.healer.strategies = (CallableStrategy(by_message),)
+    threads = [threading.Thread(target=heal, args=(n,)) for n in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    snapshot = rig.healer.snapshot()
+
+    assert len(answers) == 800
+    assert snapshot.successful_healings == answers.count("healed")
+    assert snapshot.failed_healings == answers.count("failed")
+    assert snapshot.interrupted_healings == answers.count("broken off")
+    assert sum(snapshot.refused.values()) == answers.count("refused")
+    assert snapshot.total_attempts == 800 - answers.count("refused")
+    assert snapshot.running == 0
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -324,7 +324,7 @@ def test_an_unchanged_file_is_not_read_again(tmp_path: Path, settled: None, monk
     def refuse(*args: object, **kwargs: object) -> None:
         raise AssertionError("read again")
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr("builtins.open", refuse)
     assert flags.auto_healing is False
 
 
@@ -367,7 +367,8 @@ def test_nothing_is_read_before_the_first_question(tmp_path: Path) -> None:
         "from selfheal.policies.flags import FeatureFlags\n"
         "class Environ(dict):\n"
         "    def get(self, *a): raise AssertionError('environment read')\n"
-        "pathlib.Path.stat = pathlib.Path.open = lambda *a, **k: sys.exit('file read')\n"
+        "import builtins\n"
+        "os.stat = builtins.open = lambda *a, **k: sys.exit('file read')\n"
         "FeatureFlags(environ=Environ())\n"
         "assert 'dotenv' not in sys.modules\n"
     )
