@@ -157,15 +157,7 @@ class DormantController:
             StateError: if the record cannot be written. It is dormant none the less, until a restart.
             ConfigError: if ``triggered_by`` is none of the three.
         """
-        if triggered_by not in TRIGGERS:
-            raise ConfigError("triggered_by", triggered_by, "one of " + ", ".join(map(repr, TRIGGERS)))
-        conditions = self._conditions if resume_conditions is None else texts("resume_conditions", resume_conditions)
-        record = DormancyRecord(
-            reason=str(reason).strip() or "no reason given",
-            timestamp=self._clock.wall(),
-            triggered_by=triggered_by,
-            resume_conditions=conditions,
-        )
+        record = self._new_record(reason, triggered_by, resume_conditions)
         self._load()
         with self._steering:
             self._entered += 1
@@ -233,6 +225,16 @@ class DormantController:
             logger.warning("all resume checks pass; still dormant (%s) until resume()", record.reason)
             self._events.publish(ResumeLooksPossible(at=self._clock.wall(), reason=record.reason))
         return results
+
+    def _new_record(self, reason: str, triggered_by: Trigger, conditions: Sequence[str] | None) -> DormancyRecord:
+        if triggered_by not in TRIGGERS:
+            raise ConfigError("triggered_by", triggered_by, "one of " + ", ".join(map(repr, TRIGGERS)))
+        return DormancyRecord(
+            reason=str(reason).strip() or "no reason given",
+            timestamp=self._clock.wall(),
+            triggered_by=triggered_by,
+            resume_conditions=self._conditions if conditions is None else texts("resume_conditions", conditions),
+        )
 
     def _leave(self, resumed: ResumeRecord, entered: int) -> bool:
         with self._steering:

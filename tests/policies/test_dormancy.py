@@ -207,15 +207,17 @@ def test_passing_checks_let_it_resume() -> None:
 
 def test_a_check_must_be_callable() -> None:
     """Something that cannot be called is refused at construction, by name."""
+    checks: Any = {"up": True}
     with pytest.raises(ConfigError, match="checks\\['up'\\]"):
-        DormantController(checks={"up": True})  # type: ignore[dict-item]
+        DormantController(checks=checks)
 
 
 def test_an_unknown_trigger_and_a_text_for_conditions_are_refused() -> None:
     """The trigger is one of three words, and conditions are several texts, not one taken apart."""
     rig = Rig()
+    trigger: Any = "somehow"
     with pytest.raises(ConfigError, match="triggered_by"):
-        rig.dormancy.enter("x", "somehow")  # type: ignore[arg-type]
+        rig.dormancy.enter("x", trigger)
     with pytest.raises(ConfigError, match="resume_conditions"):
         rig.dormancy.enter("x", resume_conditions="fix it")
     with pytest.raises(ConfigError, match="resume_conditions"):

@@ -115,16 +115,14 @@ def test_a_sleep_left_by_a_closed_loop_does_not_stop_the_clock() -> None:
     """A deadline whose event loop is gone is passed over."""
     clock = FakeClock()
     loop = asyncio.new_event_loop()
-    task = loop.create_task(clock.asleep(10))
+    task: Any = loop.create_task(clock.asleep(10))
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
     clock.advance(20)
 
     assert clock.monotonic() == 1020.0
-    coroutine = task.get_coro()
-    assert coroutine is not None
-    coroutine.close()
-    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    task.get_coro().close()
+    task._log_destroy_pending = False
 
 
 def test_a_thread_that_never_waits_again_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
