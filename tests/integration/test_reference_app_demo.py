@@ -28,7 +28,7 @@ def test_the_demo_heals_within_its_time_and_leaves_nothing() -> None:
     assert 0 < float(verdict.split()[0]) <= 90
     assert "34 of 34 expectations held: ok" in verdict
     for told in (
-        "backoff 6000 ms, breaker 'healer' PERMANENT_OPEN",
+        "failed healing 10: backoff 6000 ms",
         '"state": "OPEN"',
         '"state": "PERMANENT_OPEN"',
         '"isDormant": true',
