@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from selfheal.clock import SYSTEM_CLOCK
 from selfheal.errors import ConfigError, NotFoundError
 from selfheal.policies import flags as module
 from selfheal.policies.flags import NAMES, FeatureFlags
@@ -330,7 +331,7 @@ def test_an_unchanged_file_is_not_read_again(tmp_path: Path, settled: None, monk
 
 def test_a_fresh_time_stamp_is_not_trusted() -> None:
     """Only time stamps older than the coarsest tick let a file go unread."""
-    now = module.SYSTEM_CLOCK.wall()
+    now = SYSTEM_CLOCK.wall()
     old, fresh, future = (int((now + away) * 1e9) for away in (-10, -1, +3600))
 
     assert module._settled((0, 0, 0, old, old))
