@@ -19,6 +19,7 @@ ROOT = Path(__file__).parent.parent
 
 FLOORS = {
     "clock": 0,
+    "configuring": 0,
     "errors": 0,
     "events": 0,
     "forking": 0,
@@ -314,6 +315,17 @@ def _tree(root: Path, files: dict[str, str]) -> dict[str, Module]:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(source)
     return read_package(root)
+
+
+def test_the_page_shows_the_floors() -> None:
+    """The table of floors in the architecture page has every room there is, on its floor."""
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text()
+    rows = re.findall(r"^\| (\d) \| (.*?) \|", page, re.M)
+    drawn = {room: int(floor) for floor, rooms in rows for room in re.findall(r"`(\w+)`", rooms)}
+    there = {module.room for module in read_package(ROOT).values()} - {""}
+
+    assert {room: FLOORS[room] for room in drawn} == drawn
+    assert there <= drawn.keys()
 
 
 def test_every_test_says_what_it_shows() -> None:
