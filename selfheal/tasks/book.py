@@ -242,6 +242,13 @@ class TaskBook:
             task.schedule.restart(now)
             self.plan(task)
 
+    def requeue_async(self) -> None:
+        """Queue anew the async runs without a loop of their own that were handed over and did not begin."""
+        for task in self.tasks.values():
+            waits = task.is_async and task.options.loop is None and task.schedule.phase is _QUEUED
+            if waits and task not in self.ready_async:
+                self.ready_async.append(task)
+
     def _count(self, run: Run, took: float, error: str | None) -> Trouble | None:
         task = run.task
         task.last_duration = took

@@ -202,7 +202,9 @@ class Engine:
         if trouble is not None and not abandoned:
             self.loops.cancel(run)
         elif trouble is None:
-            self.loops.give_up(run)
+            if self.loops.give_up(run):
+                with self.lock:
+                    book.requeue_async()
             trouble = Trouble(run.task.id, "", 0, True, run.task.timeout or 0.0)
         self.report(trouble, abandoned)
         if abandoned:

@@ -7,26 +7,33 @@ import logging
 import threading
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import Protocol, TypeVar
 
 from selfheal.clock import SYSTEM_CLOCK
-
-if TYPE_CHECKING:
-    from selfheal.tasks.registry import TaskRegistry
 
 logger = logging.getLogger("selfheal.tasks")
 T = TypeVar("T")
 
+
+class Stoppable(Protocol):
+    """A registry, as far as its end goes."""
+
+    def shutdown(self, timeout: float = ...) -> object:
+        """Stop for good, within so many seconds."""
+
+    def _at_exit(self, spent: float) -> None: ...
+
+
 _TAKE_OVER = 1.0
 """Seconds a registry of an earlier import gets to end its runs."""
 
-_running: weakref.WeakSet[TaskRegistry] = weakref.WeakSet()
-_by_owner: weakref.WeakValueDictionary[str, TaskRegistry] = weakref.WeakValueDictionary()
+_running: weakref.WeakSet[Stoppable] = weakref.WeakSet()
+_by_owner: weakref.WeakValueDictionary[str, Stoppable] = weakref.WeakValueDictionary()
 _kept: list[object] = []
 _installed = False
 
 
-def watch(registry: TaskRegistry) -> None:
+def watch(registry: Stoppable) -> None:
     """Have ``registry`` shut down when the interpreter exits."""
     global _installed
     _running.add(registry)
@@ -35,12 +42,12 @@ def watch(registry: TaskRegistry) -> None:
         atexit.register(_at_exit)
 
 
-def forget(registry: TaskRegistry) -> None:
+def forget(registry: Stoppable) -> None:
     """``registry`` needs no clean-up any more."""
     _running.discard(registry)
 
 
-def take_over(registry: TaskRegistry, owner: str | None) -> None:
+def take_over(registry: Stoppable, owner: str | None) -> None:
     """Note that ``registry`` belongs to ``owner``, and shut down the one that did before."""
     if owner is None:
         return

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from selfheal.tasks.registry import TaskRegistry
     from selfheal.tasks.snapshots import TaskSnapshot
+    from selfheal.tasks.task import Task
+
+
+class Registrar(Protocol):
+    """What a handle asks of the registry it came from."""
+
+    def pause(self, id: str) -> bool:
+        """Hold a task back."""
+
+    def resume(self, id: str) -> bool:
+        """Let a task run again."""
+
+    def unregister(self, id: str, *, generation: int | None = None) -> bool:
+        """Take a task out."""
+
+    def _current(self, id: str, generation: int) -> Task | None: ...
+
+    def _tell(self, task: Task) -> TaskSnapshot: ...
 
 
 class TaskHandle:
@@ -19,7 +36,7 @@ class TaskHandle:
 
     __slots__ = ("_registry", "generation", "id")
 
-    def __init__(self, registry: TaskRegistry, task_id: str, generation: int) -> None:
+    def __init__(self, registry: Registrar, task_id: str, generation: int) -> None:
         self._registry = registry
         self.id = task_id
         self.generation = generation

@@ -21,6 +21,16 @@ def _discard(work: Coroutine[Any, Any, object]) -> None:
         work.close()
 
 
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    """The loop that is running in this thread, if any."""
+    import asyncio
+
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
 class InlineRunner:
     """Drives an engine's book by hand.
 
@@ -47,8 +57,12 @@ class InlineRunner:
     def close(self) -> None:
         """Close the loop that async tasks ran on, if one was needed."""
         runner, self._runner = self._runner, None
-        if runner is not None:
+        if runner is None:
+            return
+        if _running_loop() is None:
             runner.close()
+        else:  # which wants to run its loop to its end, and cannot beside the one running here
+            runner.get_loop().close()
 
     def _next(self) -> Run | None:
         engine, book = self._engine, self._engine.book
@@ -86,10 +100,7 @@ class InlineRunner:
     def _drive(self, given: asyncio.AbstractEventLoop | None, work: Coroutine[Any, Any, str | None]) -> str | None:
         import asyncio
 
-        try:
-            busy = asyncio.get_running_loop()
-        except RuntimeError:
-            busy = None
+        busy = _running_loop()
         try:
             if busy is not None and (given is None or given is not busy):
                 given = self._engine.loops.own_loop() if given is None else given

@@ -127,16 +127,21 @@ class LoopRunner:
             logger.warning("task %r cannot be cancelled: its loop is closed", run.task.id)
         return True
 
-    def give_up(self, run: Run) -> None:
-        """Without the lock: a cancelled run did not end. If it holds our own loop, take a new loop for the rest."""
+    def give_up(self, run: Run) -> bool:
+        """Without the lock: a cancelled run did not end. If it holds up our own loop, leave that loop to it.
+
+        Returns:
+            Whether further runs get a new loop.
+        """
         host = run.host
         if not isinstance(host, AsyncHost) or host.cancel_seen or not host.owned:
-            return
+            return False
         with self._own_lock:
             if self._own is not None and self._own.loop is host.loop:
                 self._retired.append(self._own)
                 self._own = None
         logger.error("task %r blocks the loop thread; further async tasks get a new one", run.task.id)
+        return True
 
     def blocked_here(self, run: Run) -> bool:
         """Whether ``run`` lives on the loop whose thread is calling, so that waiting for it would be in vain."""
@@ -150,10 +155,13 @@ class LoopRunner:
         except RuntimeError:
             return False
 
+    def close(self) -> None:
+        """Start no loop thread any more."""
+        self._closed = True
+
     def stop(self, deadline: float) -> None:
         """Without the lock: stop our own loops, waiting for them until ``deadline`` (real monotonic seconds)."""
         with self._own_lock:
-            self._closed = True
             threads = [*self._retired, *([self._own] if self._own else [])]
         for thread in threads:
             thread.stop(deadline)

@@ -118,6 +118,10 @@ class WorkerPool:
         if worker.thread is not None:
             worker.gate.release()
             return
+        if self.stopping:
+            with self._lock:
+                self._workers.remove(worker)
+            return
         self._count += 1
         worker.thread = threading.Thread(
             target=self._work, args=(worker,), name=f"selfheal-worker-{self._count}", daemon=True
@@ -138,10 +142,13 @@ class WorkerPool:
         self._workers.remove(worker)
         return True
 
+    def close(self) -> None:
+        """With the lock held: start no thread any more."""
+        self.stopping = True
+
     def stop(self, deadline: float) -> None:
         """Without the lock: end the idle workers and wait for them until ``deadline`` (real monotonic seconds)."""
         with self._lock:
-            self.stopping = True
             waiting = list(self._workers)
             for worker in self._idle:
                 worker.gate.release()

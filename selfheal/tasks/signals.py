@@ -85,23 +85,22 @@ class SignalGuard:
         passes each signal on as if it were not there.
         """
         self._active = False
-        if threading.current_thread() is threading.main_thread():
+        main = threading.current_thread() is threading.main_thread()
+        if main:
             self._restore()
         thread = self._thread
-        if thread is None or thread is threading.current_thread():
-            return
-        self._tell(_QUIT)
-        thread.join(1.0)
+        if thread is not None and thread is not threading.current_thread():
+            self._tell(_QUIT)
+            thread.join(1.0)
+        if main and self._thread is None:
+            self._close()
 
     def after_fork(self) -> None:
         """In a forked child: the signals are the parent's business, and so is the pipe."""
         self._active = False
         self._restore()
         self._thread = None
-        if self._pipe is not None:
-            for end in self._pipe:
-                os.close(end)
-            self._pipe = None
+        self._close()
 
     def _restore(self) -> None:
         for number, before in list(self._before.items()):
@@ -109,11 +108,18 @@ class SignalGuard:
                 signal.signal(number, before)
                 del self._before[number]
 
+    def _close(self) -> None:
+        """Close the pipe; in the main thread, where the handler that writes to it cannot run at the same time."""
+        pipe, self._pipe = self._pipe, None
+        for end in pipe or ():
+            os.close(end)
+
     def _listen(self) -> None:
         """Start the thread that cleans up; not from within the handler, where starting one could deadlock."""
         self._active = True
         if self._thread is not None:
             return
+        self._close()
         self._pipe = os.pipe()
         os.set_blocking(self._pipe[1], False)
         self._thread = threading.Thread(target=self._watch, args=(self._pipe,), name="selfheal-signals", daemon=True)
@@ -137,14 +143,9 @@ class SignalGuard:
                 os.write(self._pipe[1], what)
 
     def _watch(self, pipe: tuple[int, int]) -> None:
-        while (told := os.read(pipe[0], 1)) != _QUIT:
-            if told == _CLEAN:
-                self._answer()
-                break
+        if os.read(pipe[0], 1) == _CLEAN:
+            self._answer()
         self._thread = None
-        self._pipe = None
-        for end in pipe:
-            os.close(end)
 
     def _answer(self) -> None:
         """Clean up, then send each signal that has its default action once more: the handler now lets it act."""

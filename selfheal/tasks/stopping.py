@@ -63,6 +63,8 @@ class Stopper:
         deadline = begun + timeout
         with engine.lock:
             self._dropped = tuple(engine.book.close())
+            engine.pool.close()
+            engine.loops.close()
             runs = list(engine.book.live)
             for run in runs:
                 run.cancelled = True
@@ -75,6 +77,8 @@ class Stopper:
         self._took = SYSTEM_CLOCK.monotonic() - begun
         if still := self.report().still_running:
             logger.warning("shut down after %.1f s with tasks still running: %s", self._took, ", ".join(still))
+        else:
+            logger.info("shut down clean after %.1f s", self._took)
 
     def wait_idle(self, timeout: float) -> bool:
         """Wait until nothing is queued or under way, at most ``timeout`` seconds; tell whether it came to that."""

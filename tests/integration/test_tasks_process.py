@@ -171,6 +171,7 @@ def test_the_exit_clean_up_starts_no_thread(start: Starter) -> None:
         registry.register_once("work", work)
         registry.register_once("endless", endless)
         entered.wait(20)
+        inside.wait(20)
         real = threading.Thread.start
         def start(thread):
             say("STARTED", thread.name)

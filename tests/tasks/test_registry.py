@@ -391,6 +391,22 @@ def test_async_tasks_run_by_hand_share_one_loop(bench: Bench) -> None:
     assert loops[0].is_closed()
 
 
+def test_a_shutdown_beside_a_running_loop_closes_the_loop_too(bench: Bench) -> None:
+    """A registry that was run by hand before can be shut down from a coroutine."""
+    loops = []
+
+    async def work() -> None:
+        loops.append(asyncio.get_running_loop())
+
+    async def host() -> None:
+        bench.registry.shutdown()
+
+    bench.registry.register_interval("poll", work, 10)
+    bench.pass_by(10)
+    asyncio.run(host())
+    assert loops[0].is_closed()
+
+
 def test_async_failures_are_counted_like_any_other(bench: Bench) -> None:
     """A raise, a SystemExit and a cancellation in a coroutine are failures of the task alone."""
 

@@ -359,6 +359,49 @@ def test_the_timeout_of_a_replaced_run_still_holds() -> None:
         assert done.wait(PATIENCE)
 
 
+def test_the_timeout_of_a_run_that_follows_another_is_watched() -> None:
+    """A run that starts because another ended is given up at its own timeout, though no slot is near."""
+    with rig() as made:
+        go, entered, entered_too, stay = made.gate(), made.gate(), made.gate(), made.gate()
+
+        def old() -> None:
+            entered.set()
+            go.wait(3 * PATIENCE)
+
+        def new() -> None:
+            entered_too.set()
+            stay.wait(3 * PATIENCE)
+
+        made.registry.register_once("poll", old)
+        assert entered.wait(PATIENCE)
+        made.registry.register_interval("poll", new, 3600, first_after=0.0, timeout=5)
+        assert until(lambda: made.task("poll").next_in == 3600)
+        go.set()
+        assert entered_too.wait(PATIENCE)
+        assert until(lambda: made.registry._engine._wake_at <= made.clock.monotonic() + 5)
+        made.clock.advance(5)
+        assert until(lambda: made.told(TaskOverdue))
+
+
+def test_an_async_slot_that_came_during_a_run_follows_it() -> None:
+    """A kept slot of a coroutine starts as soon as the run has ended, without any time passing."""
+    with rig() as made:
+        go, entered = made.gate(), threading.Semaphore(0)
+
+        async def work() -> None:
+            entered.release()
+            while not go.is_set():
+                await asyncio.sleep(0.001)
+
+        made.registry.register_interval("slow", work, 10, overrun="buffer_one")
+        made.clock.advance(10)
+        assert entered.acquire(timeout=PATIENCE)
+        made.clock.advance(10)
+        assert until(lambda: made.task("slow").next_in == 10)
+        go.set()
+        assert made.runs("slow", 2)
+
+
 def test_async_tasks_share_one_loop_thread() -> None:
     """Coroutines need no thread each: they run side by side on one loop that is started when needed."""
     with rig() as made:
@@ -472,8 +515,8 @@ def test_a_coroutine_is_cancelled_at_its_timeout() -> None:
 
 def test_a_coroutine_that_will_not_be_cancelled_is_given_up() -> None:
     """After a second to end in, it counts as abandoned; the loop and the other tasks on it go on."""
-    with rig() as made:
-        entered, go = made.gate(), made.gate()
+    with rig(max_abandoned=1) as made:
+        entered, go, done = made.gate(), made.gate(), made.gate()
 
         async def stubborn() -> None:
             entered.set()
@@ -492,8 +535,12 @@ def test_a_coroutine_that_will_not_be_cancelled_is_given_up() -> None:
         assert until(lambda: [event.abandoned for event in made.told(TaskOverdue)] == [False, True])
         assert made.registry.snapshot().abandoned == 1
         assert made.threads().count("selfheal-loop") == 1
+        assert until(lambda: made.registry.state == "exhausted")
+        made.registry.register_once("other", done.set)
+        assert not done.wait(0.02)
         go.set()
-        assert until(lambda: made.registry.snapshot().abandoned == 0)
+        assert done.wait(PATIENCE)
+        assert made.registry.snapshot().abandoned == 0
         assert made.task("stubborn").execution_count == 1
 
 
@@ -506,21 +553,30 @@ def test_a_coroutine_that_blocks_its_loop_costs_the_others_only_that_loop() -> N
             entered.set()
             go.wait(3 * PATIENCE)
 
+        caught = made.gate()
+
         async def work() -> None:
             done.set()
+
+        async def caught_in_it() -> None:
+            caught.set()
 
         made.registry.register_interval("blocks", blocks, 10, timeout=5)
         made.clock.advance(10)
         assert entered.wait(PATIENCE)
+        made.registry.register_once("caught in it", caught_in_it)
+        assert until(lambda: made.task("caught in it").phase == "queued")
         made.clock.advance(5)
         assert until(lambda: len(made.told(TaskOverdue)) == 1)
         made.clock.advance(1)
         assert until(lambda: len(made.told(TaskOverdue)) == 2)
         made.registry.register_once("other", work)
         assert done.wait(PATIENCE)
+        assert caught.wait(PATIENCE)
         go.set()
         assert until(lambda: made.threads().count("selfheal-loop") == 1)
         assert made.task("blocks").execution_count == 1
+        assert made.task("caught in it").execution_count == 1
 
 
 def test_the_shutdown_names_what_it_could_not_end() -> None:
@@ -610,8 +666,9 @@ def test_a_shutdown_on_the_loop_of_a_task_does_not_wait_for_that_task() -> None:
 
             made.registry.register_once("slow", work, loop=asyncio.get_running_loop())
             await asyncio.wait_for(entered.wait(), PATIENCE)
-            blocking = made.registry.shutdown(PATIENCE)
+            blocking = made.registry.shutdown(3 * PATIENCE)
             await asyncio.sleep(0.01)
+            assert blocking.duration < PATIENCE
             return blocking.still_running, (await made.registry.ashutdown()).clean
 
         assert asyncio.run(host()) == (("slow",), True)
@@ -668,20 +725,28 @@ def test_the_scheduler_survives_an_error_of_its_own(
 def test_a_refused_thread_is_tried_for_again(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """When the system gives no thread, runs wait and start once it does."""
     with rig() as made:
-        done, refused = made.gate(), made.gate()
+        done = made.gate()
+        refused: list[str] = []
         made.registry.register_interval("scheduler is up", lambda: None, 3600)
         real = threading.Thread.start
 
         def start(thread: threading.Thread) -> None:
-            if thread.name == "selfheal-worker-1":
-                refused.set()
+            if thread.name.startswith("selfheal-worker") and len(refused) < 2:
+                refused.append(thread.name)
                 raise RuntimeError("can't start new thread")
             real(thread)
 
         monkeypatch.setattr(threading.Thread, "start", start)
         made.registry.register_once("poll", done.set)
-        assert refused.wait(PATIENCE)
-        assert until(lambda: "cannot start a worker thread" in caplog.text)
-        for _ in range(20):
-            made.clock.advance(0.1)
+
+        def told() -> int:
+            return caplog.text.count("cannot start a worker thread")
+
+        for attempts in (1, 2):
+            assert until(lambda: told() >= len(refused) > 0)
+            for _ in range(9):
+                made.clock.advance(0.1)
+            assert len(refused) == attempts
+            made.clock.advance(0.2)
+            assert until(lambda: len(refused) == 2)
         assert done.wait(PATIENCE)
