@@ -69,7 +69,7 @@ class Demo:
     def starts(self) -> None:
         """The service comes up healthy."""
         self._story.chapter("The service starts")
-        self._story.typed("python -m examples.reference_app --speed 100")
+        self._story.typed(" ".join(["python", *self._app.command[1:]]))
         self._app.start()
         status = self._seen.see("status", "selfHealing", "llm.keyManagement")
         healing = status["selfHealing"]
@@ -105,7 +105,7 @@ class Demo:
     def outlasts_a_failing_provider(self) -> None:
         """A provider that answers 503: the breaker opens, the backoff grows, and it heals once the fault ends."""
         self._story.chapter("The provider fails: every call gets a 503, and a restart does not cure that")
-        self._app.fault("failing")
+        self._fault("failing")
         sent = self._seen.send(5)
         self._story.shown("\n".join(f"{one.document}: {one.provider}, {one.reason}" for one in sent))
         self._story.expect("every document is answered, degraded", answered_by(sent) == {"local": 5}, told(sent))
@@ -119,7 +119,7 @@ class Demo:
         grown = self._seen.watch_failures(4)
         self._story.expect("the healer's backoff grows", _as_policy(grown), _steps(grown))
         self._story.tell("the fault ends; nobody touches the service")
-        self._app.fault("none")
+        self._fault("none")
         self._app.wait_for(self._seen.is_well, "healed after the fault ended")
         status = self._seen.see("selfHealing", "circuitBreakers")
         healing = status["selfHealing"]
@@ -134,8 +134,7 @@ class Demo:
     def meets_a_wrong_key(self) -> None:
         """A key that the provider refuses opens the gateway's breaker for good, at the first answer."""
         self._story.chapter("Somebody puts a wrong key into .env.local")
-        self._story.typed("sed -i 's/^SUMMARY_API_KEYS=.*/SUMMARY_API_KEYS=sum-mistyped/' .env.local")
-        self._app.set_keys("sum-mistyped")
+        self._set_keys("sum-mistyped")
         sent = self._seen.send(2)
         breaker = self._app.breaker(UPSTREAM)
         self._seen.see("circuitBreakers", "llm.keyManagement")
@@ -149,8 +148,7 @@ class Demo:
     def loses_its_keys(self) -> None:
         """No key is left: healing fails, slower each time, and stops at the tenth failure."""
         self._story.chapter("The wrong key is taken out: there is no key any more")
-        self._story.typed("sed -i 's/^SUMMARY_API_KEYS=.*/SUMMARY_API_KEYS=/' .env.local")
-        self._app.set_keys("")
+        self._set_keys("")
         self._app.wait_for(lambda: "no active api keys" in str(self._seen.problems()), "the missing keys detected")
         self._seen.see("llm.keyManagement", "gateway.problems")
         grown = self._seen.watch_failures(10)
@@ -175,6 +173,19 @@ class Demo:
             healing["dormantReason"],
         )
         self._story.expect("which is critical", status["status"] == "critical", status["status"])
+
+    def _fault(self, mode: str) -> None:
+        port = self._seen.provider()["port"]
+        self._story.typed(
+            f'curl -s -X POST http://127.0.0.1:{port}/admin/fault -H "X-Admin-Token: $PROVIDER_ADMIN_TOKEN" '
+            f'-d \'{{"mode": "{mode}"}}\''
+        )
+        self._app.fault(mode)
+
+    def _set_keys(self, keys: str, shown: str | None = None) -> None:
+        edit = f"s/^SUMMARY_API_KEYS=.*/SUMMARY_API_KEYS={keys if shown is None else shown}/"
+        self._story.typed(f"sed -i '{edit}' {self._app.state_dir / '.env.local'}")
+        self._app.set_keys(keys)
 
     def _has_stopped(self) -> bool:
         return bool(self._app.healing()["isDormant"]) and self._app.breaker(HEALER)["state"] == "PERMANENT_OPEN"
@@ -203,10 +214,9 @@ class Demo:
     def gets_its_keys_back(self, keys: str) -> None:
         """The cause is mended. Nothing resumes by itself."""
         self._story.chapter("The keys are put back. Nothing resumes by itself")
-        self._story.typed("sed -i 's/^SUMMARY_API_KEYS=.*/SUMMARY_API_KEYS=sum-…,sum-…/' .env.local")
-        self._app.set_keys(keys)
+        self._set_keys(keys, shown="sum-…,sum-…")
         self._app.wait_for(lambda: _NEWS in self._app.log(), "the news that a resume looks possible")
-        self._story.typed(f"grep '{_NEWS}' app.log")
+        self._story.typed(f"grep '{_NEWS}' {self._app.state_dir / 'app.log'}")
         self._story.shown(next(line for line in self._app.log().splitlines() if _NEWS in line))
         status = self._seen.see("llm.keyManagement", "selfHealing.isDormant")
         counts = status["llm"]["keyManagement"]
