@@ -13,16 +13,28 @@ from selfheal import errors
 from selfheal.errors import (
     CircuitConflictError,
     CircuitOpenError,
+    ConcurrencyLimitedError,
     ConfigError,
+    ConfigProblem,
+    FallbackExhaustedError,
     HealingFailedError,
     HealingInterruptedError,
+    InvalidConfigError,
+    LeverError,
+    LeverUnsupportedError,
     MissingExtraError,
     NotFoundError,
+    NotifyError,
+    RateLimitedError,
     RegistryStoppedError,
+    ResetNeededError,
     ResetRefusedError,
     ResumeRefusedError,
     SelfhealError,
+    StateDirTakenError,
     StateError,
+    SupervisionError,
+    SupervisorStoppedError,
     TaskError,
     TaskExistsError,
     TaskLimitError,
@@ -34,6 +46,30 @@ TOLD: list[tuple[SelfhealError, str]] = [
         "BreakerConfig.open_for must be between 0.0 and 86400.0 s, got -1.0. The default is 60.0.",
     ),
     (ConfigError("every", "soon", "a number"), "every must be a number, got 'soon'."),
+    (
+        InvalidConfigError([ConfigProblem("pool.size", -1, "1 or more", "4")], "app.toml"),
+        "app.toml: pool.size must be 1 or more, got -1. The default is 4.",
+    ),
+    (
+        InvalidConfigError([ConfigProblem("a.b", "x", "an integer"), ConfigProblem("a.c", None, "text")]),
+        "2 settings are not accepted:\n- a.b must be an integer, got 'x'.\n- a.c must be text, got None.",
+    ),
+    (
+        ResetNeededError("web", "more than 5 restarts in 300 s"),
+        "worker 'web' has FAILED (more than 5 restarts in 300 s). Fix the cause, then call reset('web', reason=...).",
+    ),
+    (
+        StateDirTakenError("run/supervisor", 7),
+        "run/supervisor is held by the supervisor of process 7. End that one, or use another state_dir.",
+    ),
+    (
+        StateDirTakenError("run/supervisor"),
+        "run/supervisor is held by the supervisor of another process. End that one, or use another state_dir.",
+    ),
+    (
+        SupervisorStoppedError("start('web')", "it was shut down"),
+        "start('web') refused: it was shut down. Make a new Supervisor.",
+    ),
     (
         MissingExtraError("the web server", "web"),
         "the web server needs an optional package. Install it: pip install 'selfheal-kit[web]'",
@@ -82,6 +118,31 @@ TOLD: list[tuple[SelfhealError, str]] = [
     ),
     (TaskExistsError("a"), "task 'a' is registered already. Unregister it first, or pass replace=True."),
     (RegistryStoppedError("a"), "task 'a' refused: the registry has been shut down. Make a new TaskRegistry."),
+    (
+        RateLimitedError("door", "maria", 1.5, "the rate of 2 a second is used up"),
+        "limiter 'door', key 'maria': refused, the rate of 2 a second is used up. Retry in 1.5 s, or raise the rate by "
+        "set_rate().",
+    ),
+    (
+        RateLimitedError("door", None, None, "7 asked for, the burst is 5"),
+        "limiter 'door': refused, 7 asked for, the burst is 5. Ask for less at once, or raise the rate by set_rate().",
+    ),
+    (
+        ConcurrencyLimitedError("search", 20, 5, "no place came free in time"),
+        "limit 'search': refused, no place came free in time: 20 under way, 5 waiting. Answer 'try later', or allow "
+        "more to wait by max_waiting.",
+    ),
+    (LeverUnsupportedError("thumbs", "enable", "pass switch="), "lever 'thumbs' cannot enable: pass switch=."),
+    (
+        FallbackExhaustedError("llm", "small", iter(["large", "small"])),
+        "fallback 'llm' has no provider after 'small' (of large, small). Name one by switch(to=...), or go back by "
+        "return_to(reason).",
+    ),
+    (
+        NotifyError("disk full", {"webhook": "HTTP 503", "file": "read-only"}),
+        "notification 'disk full' was not delivered (webhook: HTTP 503; file: read-only). Look at the notifier's "
+        "address and reach.",
+    ),
     (NotFoundError("breaker", "dbb", ["x", "db"]), "no breaker is named 'dbb'. There are: db, x."),
     (NotFoundError("task", "t", []), "no task is named 't'. There are: none."),
     (
@@ -108,7 +169,7 @@ def test_message(error: SelfhealError, text: str) -> None:
 
 def test_every_error_is_sampled_here() -> None:
     """No error class goes without the tests of this page, bases apart."""
-    assert {type(error) for error in SAMPLES} == set(ALL) - {SelfhealError, TaskError}
+    assert {type(error) for error in SAMPLES} == set(ALL) - {LeverError, SelfhealError, SupervisionError, TaskError}
 
 
 @pytest.mark.parametrize("error", SAMPLES, ids=lambda e: type(e).__name__)

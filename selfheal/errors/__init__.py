@@ -4,6 +4,7 @@
 
     SelfhealError
     ├── ConfigError (ValueError)            a value is not accepted: where, what was found, what is
+    │   └── InvalidConfigError              settings of a file are not accepted: all that is wrong, at once
     ├── MissingExtraError (ImportError)     an optional package is not installed; prints the pip command
     ├── CircuitOpenError                    a breaker refused the call; it was not attempted
     ├── CircuitConflictError (ValueError)   the name is taken by a breaker of another configuration
@@ -15,6 +16,16 @@
     │   ├── TaskLimitError                  the registry is full; lists the tasks it holds
     │   ├── TaskExistsError                 the id is taken and replace=False
     │   └── RegistryStoppedError            the registry was shut down and takes no more tasks
+    ├── SupervisionError
+    │   ├── ResetNeededError                the worker has FAILED: a person resets it, with a reason
+    │   ├── StateDirTakenError              another supervisor holds the directory
+    │   └── SupervisorStoppedError          the supervisor was shut down, or is that of a parent process
+    ├── RateLimitedError                    a rate limiter refused; says when to ask again
+    ├── ConcurrencyLimitedError             as much is under way as may be, and no room or time to wait
+    ├── LeverError
+    │   ├── LeverUnsupportedError           this lever has no such move
+    │   ├── FallbackExhaustedError          there is no provider after the active one
+    │   └── NotifyError                     a notification was not delivered
     ├── NotFoundError (KeyError)            no breaker, task or flag of this name; lists those there are
     └── StateError                          a stored record cannot be read or written
 
@@ -26,6 +37,8 @@ from __future__ import annotations
 
 from selfheal.errors.base import (
     ConfigError,
+    ConfigProblem,
+    InvalidConfigError,
     MissingExtraError,
     NotFoundError,
     SelfhealError,
@@ -41,6 +54,20 @@ from selfheal.errors.healing import (
     HealingInterruptedError,
     ResumeRefusedError,
 )
+from selfheal.errors.supervision import (
+    ResetNeededError,
+    StateDirTakenError,
+    SupervisionError,
+    SupervisorStoppedError,
+)
+from selfheal.errors.levers import (
+    ConcurrencyLimitedError,
+    FallbackExhaustedError,
+    LeverError,
+    LeverUnsupportedError,
+    NotifyError,
+    RateLimitedError,
+)
 from selfheal.errors.tasks import (
     RegistryStoppedError,
     TaskError,
@@ -51,16 +78,28 @@ from selfheal.errors.tasks import (
 __all__ = [
     "CircuitConflictError",
     "CircuitOpenError",
+    "ConcurrencyLimitedError",
     "ConfigError",
+    "ConfigProblem",
+    "FallbackExhaustedError",
     "HealingFailedError",
     "HealingInterruptedError",
+    "InvalidConfigError",
+    "LeverError",
+    "LeverUnsupportedError",
     "MissingExtraError",
     "NotFoundError",
+    "NotifyError",
+    "RateLimitedError",
     "RegistryStoppedError",
+    "ResetNeededError",
     "ResetRefusedError",
     "ResumeRefusedError",
     "SelfhealError",
+    "StateDirTakenError",
     "StateError",
+    "SupervisionError",
+    "SupervisorStoppedError",
     "TaskError",
     "TaskExistsError",
     "TaskLimitError",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 
 class SelfhealError(Exception):
@@ -29,6 +30,50 @@ class ConfigError(SelfhealError, ValueError):
     def __str__(self) -> str:
         told = f"{self.where} must be {self.accepted}, got {self.found!r}."
         return told if self.default is None else f"{told} The default is {self.default}."
+
+
+class ConfigProblem(NamedTuple):
+    """One setting of a file that is not accepted; reads like a :class:`ConfigError`.
+
+    Args:
+        where: the path in the file (``workers.web.restart.intensity``).
+        found: the value that was found there; ``attrs.NOTHING`` where it is missing.
+        accepted: what is accepted there, in words.
+        default: the default there, in words, or ``None``.
+    """
+
+    where: str
+    found: object
+    accepted: str
+    default: str | None = None
+
+    def __str__(self) -> str:
+        return str(ConfigError(*self))
+
+
+class InvalidConfigError(ConfigError):
+    """Settings from a file are not accepted: all that is wrong with them.
+
+    Attributes:
+        problems: one for each setting that is not accepted, with its path in the file.
+        source: the file, or empty.
+        where: the path of the first problem.
+        found: the value that was found there.
+        accepted: what is accepted there, in words.
+        default: the default there, in words, or ``None``.
+    """
+
+    def __init__(self, problems: Iterable[ConfigProblem], source: str = "") -> None:
+        self.problems = tuple(problems)
+        self.source = source
+        super().__init__(*self.problems[0])
+        self.args = (self.problems, source)
+
+    def __str__(self) -> str:
+        head = f"{self.source}: " if self.source else ""
+        if len(self.problems) == 1:
+            return f"{head}{self.problems[0]}"
+        return "\n".join([f"{head}{len(self.problems)} settings are not accepted:", *(f"- {p}" for p in self.problems)])
 
 
 class MissingExtraError(SelfhealError, ImportError):

@@ -7,6 +7,7 @@ the caller's result nor hold it up, and nothing is left running when nothing hap
 """
 
 from selfheal.events.bus import DEFAULT_BUS, EventBus, Subscription
+from selfheal.events.levers import FallbackSwitched, LeverMoved, NotificationFailed
 from selfheal.events.records import (
     ActionAudited,
     Alert,
@@ -35,7 +36,10 @@ __all__ = [
     "DormancyLeft",
     "Event",
     "EventBus",
+    "FallbackSwitched",
     "HealingFinished",
+    "LeverMoved",
+    "NotificationFailed",
     "ResumeLooksPossible",
     "Severity",
     "Subscription",
