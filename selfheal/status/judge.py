@@ -76,9 +76,9 @@ def _in(seconds: float, due: str = "now") -> str:
 
 
 def judge_healer(healer: HealerSnapshot) -> list[Finding]:
-    """Five failures in a row are a warning; healing switched off and a probation are remarks."""
+    """Five failures in a row are a warning, until dormancy says more; switched off and a probation are remarks."""
     found = []
-    if healer.consecutive_failures >= FAILURES_TO_WARN:
+    if healer.consecutive_failures >= FAILURES_TO_WARN and not healer.is_dormant:
         found.append(
             Finding(
                 level=Level.WARNING,
