@@ -65,6 +65,11 @@ def test_five_failures_in_a_row_are_a_warning(failures: int, levels: list[Level]
     assert all(f"{failures} healings failed in a row" in one.issue and "1 min 20 s" in one.issue for one in found)
 
 
+def test_failures_in_a_row_are_not_told_beside_a_dormancy() -> None:
+    """While dormant nothing may begin, so nothing is said of when the next healing does."""
+    assert judge_healer(a_healer(consecutive_failures=10, retry_in=600.0, is_dormant=True)) == []
+
+
 def test_switched_off_healing_is_a_remark_with_the_switch() -> None:
     """Healing that a person switched off is told, with how to switch it on, and does not worsen the status."""
     (found,) = judge_healer(a_healer(enabled=False))
