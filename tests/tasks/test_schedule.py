@@ -49,17 +49,18 @@ def test_rounding_never_fires_a_slot_twice_or_leaves_one_out(every: float) -> No
     assert schedule.missed == 0
 
 
+@pytest.mark.parametrize("first", [1000.1, 0.1, 3.3])
 @pytest.mark.parametrize("every", [0.1, 0.3, 1 / 3, 7.0, 1e-3])
-def test_a_gap_that_ends_right_before_a_slot_leaves_that_slot_to_come(every: float) -> None:
+def test_a_gap_that_ends_right_before_a_slot_leaves_that_slot_to_come(first: float, every: float) -> None:
     """However division rounds, a moment before a slot is before it, and the slot itself is at it."""
-    for number in range(2, 2000, 7):
-        slot = 1000.1 + number * every
-        before, at = Schedule(1000.1, every), Schedule(1000.1, every)
+    for number in range(2, 2000):
+        slot = first + number * every
+        before, at = Schedule(first, every), Schedule(first, every)
         before.fire(math.nextafter(slot, 0.0))
         at.fire(slot)
 
         assert (before.due, before.missed) == (slot, number - 1)
-        assert (at.due, at.missed) == (1000.1 + (number + 1) * every, number)
+        assert (at.due, at.missed) == (first + (number + 1) * every, number)
 
 
 def test_later_than_its_grace_is_a_misfire_that_still_runs_once() -> None:

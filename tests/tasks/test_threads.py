@@ -516,7 +516,7 @@ def test_a_coroutine_is_cancelled_at_its_timeout() -> None:
 def test_a_coroutine_that_will_not_be_cancelled_is_given_up() -> None:
     """After a second to end in, it counts as abandoned; the loop and the other tasks on it go on."""
     with rig(max_abandoned=1) as made:
-        entered, go, done = made.gate(), made.gate(), made.gate()
+        entered, go = made.gate(), made.gate()
 
         async def stubborn() -> None:
             entered.set()
@@ -536,10 +536,8 @@ def test_a_coroutine_that_will_not_be_cancelled_is_given_up() -> None:
         assert made.registry.snapshot().abandoned == 1
         assert made.threads().count("selfheal-loop") == 1
         assert until(lambda: made.registry.state == "exhausted")
-        made.registry.register_once("other", done.set)
-        assert not done.wait(0.02)
         go.set()
-        assert done.wait(PATIENCE)
+        assert until(lambda: made.registry.state == "running")
         assert made.registry.snapshot().abandoned == 0
         assert made.task("stubborn").execution_count == 1
 
@@ -649,7 +647,7 @@ def test_a_task_may_shut_its_own_registry_down() -> None:
         made.registry.register_once("last", work)
         assert until(lambda: reports)
         assert reports[0].still_running == ("last",)
-        assert reports[0].duration < 5
+        assert reports[0].duration < PATIENCE / 2
         assert until(lambda: made.threads() == [])
 
 
