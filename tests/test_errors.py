@@ -24,6 +24,9 @@ from selfheal.errors import (
     LeverUnsupportedError,
     MissingExtraError,
     NotFoundError,
+    PoolFailedError,
+    QueueClosedError,
+    QueueFullError,
     NotifyError,
     RateLimitedError,
     RegistryStoppedError,
@@ -142,6 +145,21 @@ TOLD: list[tuple[SelfhealError, str]] = [
         NotifyError("disk full", {"webhook": "HTTP 503", "file": "read-only"}),
         "notification 'disk full' was not delivered (webhook: HTTP 503; file: read-only). Look at the notifier's "
         "address and reach.",
+    ),
+    (
+        QueueFullError("jobs", 10, 10),
+        "queue 'jobs' is full: it holds 10 of 10 tasks. The task was not put: put it later, take faster, or raise "
+        "max_size.",
+    ),
+    (
+        QueueFullError("jobs", 10, 10, 4),
+        "queue 'jobs' is full: it holds 10 of 10 tasks, 4 of them dead letters: revive or discard those. "
+        "The task was not put: put it later, take faster, or raise max_size.",
+    ),
+    (QueueClosedError("jobs"), "queue 'jobs' is closed: the task was not put. Make a new TaskQueue."),
+    (
+        PoolFailedError("resize", "more than 5 restarts in 300 s"),
+        "pool 'resize' has FAILED (more than 5 restarts in 300 s). Fix the cause, then call reset(reason=...).",
     ),
     (NotFoundError("breaker", "dbb", ["x", "db"]), "no breaker is named 'dbb'. There are: db, x."),
     (NotFoundError("task", "t", []), "no task is named 't'. There are: none."),

@@ -17,9 +17,12 @@
     │   ├── TaskExistsError                 the id is taken and replace=False
     │   └── RegistryStoppedError            the registry was shut down and takes no more tasks
     ├── SupervisionError
+    │   ├── PoolFailedError                 the pool gave up: a person resets it, with a reason
     │   ├── ResetNeededError                the worker has FAILED: a person resets it, with a reason
     │   ├── StateDirTakenError              another supervisor holds the directory
     │   └── SupervisorStoppedError          the supervisor was shut down, or is that of a parent process
+    ├── QueueFullError                      a task queue holds as much as it may; the task was not put
+    ├── QueueClosedError                    a task queue was closed; the task was not put
     ├── RateLimitedError                    a rate limiter refused; says when to ask again
     ├── ConcurrencyLimitedError             as much is under way as may be, and no room or time to wait
     ├── LeverError
@@ -54,6 +57,7 @@ from selfheal.errors.healing import (
     HealingInterruptedError,
     ResumeRefusedError,
 )
+from selfheal.errors.queues import PoolFailedError, QueueClosedError, QueueFullError
 from selfheal.errors.supervision import (
     ResetNeededError,
     StateDirTakenError,
@@ -90,6 +94,9 @@ __all__ = [
     "MissingExtraError",
     "NotFoundError",
     "NotifyError",
+    "PoolFailedError",
+    "QueueClosedError",
+    "QueueFullError",
     "RateLimitedError",
     "RegistryStoppedError",
     "ResetNeededError",

@@ -8,6 +8,16 @@ the caller's result nor hold it up, and nothing is left running when nothing hap
 
 from selfheal.events.bus import DEFAULT_BUS, EventBus, Subscription
 from selfheal.events.levers import FallbackSwitched, LeverMoved, NotificationFailed
+from selfheal.events.queues import (
+    PoolFailed,
+    PoolScaled,
+    PoolWorkerEnded,
+    PoolWorkerStarted,
+    QueueSlowed,
+    TaskBuried,
+    TaskShed,
+    TasksRedistributed,
+)
 from selfheal.events.records import (
     ActionAudited,
     Alert,
@@ -40,10 +50,18 @@ __all__ = [
     "HealingFinished",
     "LeverMoved",
     "NotificationFailed",
+    "PoolFailed",
+    "PoolScaled",
+    "PoolWorkerEnded",
+    "PoolWorkerStarted",
+    "QueueSlowed",
     "ResumeLooksPossible",
     "Severity",
     "Subscription",
+    "TaskBuried",
     "TaskFailed",
     "TaskOverdue",
+    "TaskShed",
+    "TasksRedistributed",
     "WorkersExhausted",
 ]
