@@ -11,6 +11,7 @@ import pytest
 
 from selfheal import errors
 from selfheal.errors import (
+    BudgetExceededError,
     CircuitConflictError,
     CircuitOpenError,
     ConcurrencyLimitedError,
@@ -22,6 +23,7 @@ from selfheal.errors import (
     InvalidConfigError,
     LeverError,
     LeverUnsupportedError,
+    LoadShedError,
     MissingExtraError,
     NotFoundError,
     PoolFailedError,
@@ -121,6 +123,19 @@ TOLD: list[tuple[SelfhealError, str]] = [
     ),
     (TaskExistsError("a"), "task 'a' is registered already. Unregister it first, or pass replace=True."),
     (RegistryStoppedError("a"), "task 'a' refused: the registry has been shut down. Make a new TaskRegistry."),
+    (
+        BudgetExceededError("app", "default", "SLOW", 3.0, 12.0, "its time to wait is over"),
+        "budget 'app' is at SLOW: default work refused after 3.0 s, its time to wait is over. Retry in 12.0 s.",
+    ),
+    (
+        BudgetExceededError("app", "sheddable", "SHED", 0.0, 30.0, "such work is not done at this level"),
+        "budget 'app' is at SHED: sheddable work refused, such work is not done at this level. Retry in 30.0 s.",
+    ),
+    (
+        LoadShedError("door", "default", 0.25, "the use is at 0.90"),
+        "shedder 'door': default request shed, the use is at 0.90; 25% of them are now. "
+        "Answer 'try later', and do not retry at once.",
+    ),
     (
         RateLimitedError("door", "maria", 1.5, "the rate of 2 a second is used up"),
         "limiter 'door', key 'maria': refused, the rate of 2 a second is used up. Retry in 1.5 s, or raise the rate by "

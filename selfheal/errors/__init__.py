@@ -25,6 +25,8 @@
     ├── QueueClosedError                    a task queue was closed; the task was not put
     ├── RateLimitedError                    a rate limiter refused; says when to ask again
     ├── ConcurrencyLimitedError             as much is under way as may be, and no room or time to wait
+    ├── BudgetExceededError                 a resource budget did not admit a piece of work; it was not begun
+    ├── LoadShedError                       a request was shed because there is too much to do
     ├── LeverError
     │   ├── LeverUnsupportedError           this lever has no such move
     │   ├── FallbackExhaustedError          there is no provider after the active one
@@ -52,6 +54,7 @@ from selfheal.errors.breaker import (
     CircuitOpenError,
     ResetRefusedError,
 )
+from selfheal.errors.budgets import BudgetExceededError, LoadShedError
 from selfheal.errors.healing import (
     HealingFailedError,
     HealingInterruptedError,
@@ -80,6 +83,7 @@ from selfheal.errors.tasks import (
 )
 
 __all__ = [
+    "BudgetExceededError",
     "CircuitConflictError",
     "CircuitOpenError",
     "ConcurrencyLimitedError",
@@ -91,6 +95,7 @@ __all__ = [
     "InvalidConfigError",
     "LeverError",
     "LeverUnsupportedError",
+    "LoadShedError",
     "MissingExtraError",
     "NotFoundError",
     "NotifyError",

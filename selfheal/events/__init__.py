@@ -7,6 +7,7 @@ the caller's result nor hold it up, and nothing is left running when nothing hap
 """
 
 from selfheal.events.bus import DEFAULT_BUS, EventBus, Subscription
+from selfheal.events.budgets import BudgetLevelChanged, BudgetResponded, LoadSheddingChanged
 from selfheal.events.levers import FallbackSwitched, LeverMoved, NotificationFailed
 from selfheal.events.queues import (
     PoolFailed,
@@ -40,6 +41,8 @@ __all__ = [
     "Alert",
     "AlertCleared",
     "BreakerStateChanged",
+    "BudgetLevelChanged",
+    "BudgetResponded",
     "ClockJumped",
     "DEFAULT_BUS",
     "DormancyEntered",
@@ -49,6 +52,7 @@ __all__ = [
     "FallbackSwitched",
     "HealingFinished",
     "LeverMoved",
+    "LoadSheddingChanged",
     "NotificationFailed",
     "PoolFailed",
     "PoolScaled",
