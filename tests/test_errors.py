@@ -26,10 +26,10 @@ from selfheal.errors import (
     LoadShedError,
     MissingExtraError,
     NotFoundError,
+    NotifyError,
     PoolFailedError,
     QueueClosedError,
     QueueFullError,
-    NotifyError,
     RateLimitedError,
     RegistryStoppedError,
     ResetNeededError,
@@ -133,7 +133,7 @@ TOLD: list[tuple[SelfhealError, str]] = [
     ),
     (
         LoadShedError("door", "default", 0.25, "the use is at 0.90"),
-        "shedder 'door': default request shed, the use is at 0.90; 25% of them are now. "
+        "shedder 'door': default request shed, the use is at 0.90; 25% of them are. "
         "Answer 'try later', and do not retry at once.",
     ),
     (

@@ -60,13 +60,6 @@ from selfheal.errors.healing import (
     HealingInterruptedError,
     ResumeRefusedError,
 )
-from selfheal.errors.queues import PoolFailedError, QueueClosedError, QueueFullError
-from selfheal.errors.supervision import (
-    ResetNeededError,
-    StateDirTakenError,
-    SupervisionError,
-    SupervisorStoppedError,
-)
 from selfheal.errors.levers import (
     ConcurrencyLimitedError,
     FallbackExhaustedError,
@@ -74,6 +67,13 @@ from selfheal.errors.levers import (
     LeverUnsupportedError,
     NotifyError,
     RateLimitedError,
+)
+from selfheal.errors.queues import PoolFailedError, QueueClosedError, QueueFullError
+from selfheal.errors.supervision import (
+    ResetNeededError,
+    StateDirTakenError,
+    SupervisionError,
+    SupervisorStoppedError,
 )
 from selfheal.errors.tasks import (
     RegistryStoppedError,

@@ -53,6 +53,6 @@ class LoadShedError(SelfhealError):
 
     def __str__(self) -> str:
         return (
-            f"shedder {self.shedder!r}: {self.criticality} request shed, {self.why}; {self.chance:.0%} of them are now. "
+            f"shedder {self.shedder!r}: {self.criticality} request shed, {self.why}; {self.chance:.0%} of them are. "
             "Answer 'try later', and do not retry at once."
         )

@@ -6,8 +6,8 @@ there is something to deliver, so a subscriber that raises, blocks or calls back
 the caller's result nor hold it up, and nothing is left running when nothing happens.
 """
 
-from selfheal.events.bus import DEFAULT_BUS, EventBus, Subscription
 from selfheal.events.budgets import BudgetLevelChanged, BudgetResponded, LoadSheddingChanged
+from selfheal.events.bus import DEFAULT_BUS, EventBus, Subscription
 from selfheal.events.levers import FallbackSwitched, LeverMoved, NotificationFailed
 from selfheal.events.queues import (
     PoolFailed,
