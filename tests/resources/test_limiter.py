@@ -29,6 +29,12 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.0005)
 
 
+def in_turn(*calls: Callable[[], object]) -> None:
+    """Make one call after the other."""
+    for call in calls:
+        call()
+
+
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
@@ -126,7 +132,7 @@ def test_waiting_ends_when_the_tokens_come(clock: FakeClock, threads: Callable[.
     limiter.acquire(2)
     passed: list[float] = []
 
-    threads(lambda: (limiter.acquire(2), passed.append(clock.monotonic())))
+    threads(in_turn, lambda: limiter.acquire(2), lambda: passed.append(clock.monotonic()))
     until(lambda: clock.waiters == 1)
     clock.advance(5)
     until(lambda: passed)
@@ -146,7 +152,7 @@ def test_callers_are_served_in_order_of_arrival(clock: FakeClock, threads: Calla
 
     for waiting, (name, n) in enumerate([("first", 3), ("second", 1), ("third", 1)], start=1):
         threads(ask, name, n)
-        until(lambda waiting=waiting: limiter.snapshot().waiting == waiting)
+        until(functools.partial(lambda n: limiter.snapshot().waiting == n, waiting))
     clock.advance(2)
     assert not limiter.try_acquire()
     assert limiter.retry_after() == pytest.approx(4)
@@ -190,14 +196,15 @@ def test_more_than_the_burst_is_never_to_be_had(clock: FakeClock) -> None:
 
 
 def test_a_waiter_gives_up_at_its_deadline(clock: FakeClock, threads: Callable[..., threading.Thread]) -> None:
-    """When the rate is lowered under a waiter so that its time will not do, it is refused, and the next one's turn comes."""
+    """A waiter whose time no longer does when the rate is lowered is refused, and the next one's turn comes."""
     limiter = RateLimiter(1, burst=1, clock=clock)
     limiter.acquire()
     told: list[object] = []
 
     def ask(timeout: float | None) -> None:
         try:
-            told.append(limiter.acquire(timeout=timeout))
+            limiter.acquire(timeout=timeout)
+            told.append(None)
         except RateLimitedError as error:
             told.append(error)
 
@@ -244,7 +251,7 @@ def test_waiters_follow_a_new_rate_at_once(clock: FakeClock, threads: Callable[.
     limiter = RateLimiter(0.001, burst=1, clock=clock)
     limiter.acquire()
     passed = threading.Event()
-    threads(lambda: (limiter.acquire(), passed.set()))
+    threads(in_turn, limiter.acquire, passed.set)
     until(lambda: clock.waiters == 1)
 
     limiter.set_rate(1e6, burst=1)
@@ -497,7 +504,7 @@ def test_a_waiter_of_a_closed_loop_does_not_hold_the_others_up(
         loop.run_until_complete(asyncio.sleep(0))
     assert limiter.snapshot().waiting == 1
     passed = threading.Event()
-    threads(lambda: (limiter.acquire(), passed.set()))
+    threads(in_turn, limiter.acquire, passed.set)
     until(lambda: limiter.snapshot().waiting == 2)
 
     loop.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import attrs
 import pytest
@@ -51,7 +52,7 @@ class Model:
 
 @given(RATES, BURSTS, STEPS)
 @settings(max_examples=300)
-def test_it_decides_as_the_model_does(rate: float, burst: float, steps: list[tuple]) -> None:
+def test_it_decides_as_the_model_does(rate: float, burst: float, steps: list[tuple[Any, ...]]) -> None:
     """Through any takes, pauses and changes of rate, it grants what the exact model grants, boundary cases apart."""
     machine, now = TokenBuckets(rate, burst, 10), 1000.0
     models = {key: Model(Fraction(rate), Fraction(burst)) for key in "abc"}
