@@ -1,0 +1,200 @@
+"""Processes told apart for good: by id *and* start time, signalled so that no innocent one can be hit.
+
+A process id is used again once its process is gone. So a process found by its id is pinned with a pidfd, then
+compared, and only then signalled through that pidfd.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import signal
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import attrs
+
+PROC = Path("/proc")
+TOKEN = "SELFHEAL_WORKER"  # noqa: S105 - the name of a variable, not a secret
+"""The variable that says whose a process is: it is in the environment of a worker and of all it starts."""
+CHECK = "SELFHEAL_CHECK"
+"""The variable that marks the process of a health check."""
+
+
+@attrs.frozen
+class Stat:
+    """What the kernel says of a process.
+
+    Args:
+        pid: its id.
+        state: one letter; ``Z`` and ``X`` are dead.
+        parent: id of its parent.
+        group: its process group.
+        session: its session.
+        started: clock ticks after the start of the machine.
+    """
+
+    pid: int
+    state: str
+    parent: int
+    group: int
+    session: int
+    started: int
+
+    @property
+    def dead(self) -> bool:
+        """Ended, though perhaps not reaped."""
+        return self.state in "ZXx"
+
+
+def stat(pid: int) -> Stat | None:
+    """Look at a process; ``None`` if there is none of that id."""
+    try:
+        text = (PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    fields = text.rpartition(")")[2].split()  # the name before it may hold anything
+    return Stat(pid, fields[0], int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]))
+
+
+@functools.cache
+def boot_id() -> str:
+    """Tells one run of the machine from the next, in which all ids begin anew."""
+    try:
+        return (PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def everybody() -> Iterator[int]:
+    """The ids of all processes there are."""
+    for name in os.listdir(PROC):
+        if name.isdigit():
+            yield int(name)
+
+
+def environment(pid: int) -> dict[str, str]:
+    """The environment a process began with; empty where it may not be read."""
+    try:
+        data = (PROC / str(pid) / "environ").read_bytes()
+    except OSError:
+        return {}
+    pairs = (entry.partition(b"=") for entry in data.split(b"\0") if entry)
+    return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
+
+
+def bearers(prefix: str, *, checks: bool = False) -> dict[str, list[Stat]]:
+    """All live processes whose token begins with ``prefix``, by token; only those that see the same files.
+
+    Args:
+        prefix: the whole token, or what the tokens of one supervisor have in common.
+        checks: look for the processes of health checks instead of the workers' own.
+    """
+    needle, found = f"{TOKEN}={prefix}".encode(), dict[str, list[Stat]]()
+    for pid in everybody():
+        try:
+            if needle not in (PROC / str(pid) / "environ").read_bytes() or pid == os.getpid():
+                continue
+        except OSError:
+            continue
+        about, variables = stat(pid), environment(pid)
+        token = variables.get(TOKEN, "")
+        if about is None or about.dead or not token.startswith(prefix) or (CHECK in variables) != checks:
+            continue
+        if _same_files(pid):
+            found.setdefault(token, []).append(about)
+    return found
+
+
+def _same_files(pid: int) -> bool:
+    """Whether a process lives in our mount namespace: another container may use the same directory name."""
+    try:
+        return os.readlink(PROC / str(pid) / "ns/mnt") == os.readlink(PROC / "self/ns/mnt")
+    except OSError:
+        return False
+
+
+def members(session: int, since: int) -> list[Stat]:
+    """Live processes of a session that is known to be a worker's.
+
+    Args:
+        session: its id.
+        since: when its leader started: nothing older belongs to it.
+    """
+    found = (stat(pid) for pid in everybody())
+    return [s for s in found if s is not None and s.session == session and s.started >= since and not s.dead]
+
+
+def pin(pid: int, started: int) -> int | None:
+    """Open a pidfd of exactly that process; ``None`` if it is gone."""
+    try:
+        fd = os.pidfd_open(pid)
+    except OSError:
+        return None
+    about = stat(pid)
+    if about is None or about.started != started:
+        os.close(fd)
+        return None
+    return fd
+
+
+def send(victims: Iterable[Stat], number: int) -> int:
+    """Signal each of these very processes; return how many were there to be signalled."""
+    hit = 0
+    for victim in victims:
+        fd = pin(victim.pid, victim.started)
+        if fd is None:
+            continue
+        try:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                signal.pidfd_send_signal(fd, number)
+                hit += 1
+        finally:
+            os.close(fd)
+    return hit
+
+
+def is_over(pidfd: int) -> bool:
+    """Whether the process of a pidfd has ended, reaped or not."""
+    import select
+
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def look(pid: int) -> os.waitid_result | None:
+    """How a child ended, without reaping it: its id stays taken. ``None`` if it is not ours, or runs."""
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return None
+
+
+def reap(pid: int) -> None:
+    """Let a dead child go. Nothing happens if it is not ours."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
+
+
+def reap_group(group: int, leader: int) -> int:
+    """Reap dead children of a group, those that came to us as orphans; its leader is left. Return how many."""
+    count = 0
+    while True:
+        try:
+            dead = os.waitid(os.P_PGID, group, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return count
+        if dead is None or dead.si_pid == leader:
+            return count
+        reap(dead.si_pid)
+        count += 1
+
+
+def become_subreaper() -> bool:
+    """Have orphans below this process become its children; tell whether the kernel agreed."""
+    import ctypes
+
+    set_child_subreaper = 36  # PR_SET_CHILD_SUBREAPER of linux/prctl.h
+    return bool(ctypes.CDLL(None, use_errno=True).prctl(set_child_subreaper, 1, 0, 0, 0) == 0)
