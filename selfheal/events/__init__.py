@@ -35,6 +35,13 @@ from selfheal.events.records import (
     TaskOverdue,
     WorkersExhausted,
 )
+from selfheal.events.supervision import (
+    WorkerAdopted,
+    WorkerEnding,
+    WorkerExited,
+    WorkerReadinessChanged,
+    WorkerStateChanged,
+)
 
 __all__ = [
     "ActionAudited",
@@ -67,5 +74,10 @@ __all__ = [
     "TaskOverdue",
     "TaskShed",
     "TasksRedistributed",
+    "WorkerAdopted",
+    "WorkerEnding",
+    "WorkerExited",
+    "WorkerReadinessChanged",
+    "WorkerStateChanged",
     "WorkersExhausted",
 ]

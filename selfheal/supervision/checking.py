@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -13,7 +14,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from selfheal.supervision.configs import CommandProbe, HeartbeatProbe, HttpProbe, Probe, TcpProbe
-from selfheal.supervision.processes import look, reap
+from selfheal.supervision.processes import look
 from selfheal.supervision.states import NEVER
 
 READ, WRITE = 1, 2
@@ -21,6 +22,8 @@ READ, WRITE = 1, 2
 HURRY = 0.25
 """Seconds between checks, at most, until the first good one of a process."""
 _HEAD = 4_096
+_REAPED_WITHIN = 0.5
+"""Seconds that a killed command may take to die; it takes a fraction of a millisecond."""
 
 Verdict = tuple[bool, str]
 """Whether it is well, and in words what was found."""
@@ -68,7 +71,10 @@ class SocketCheck:
 
     def begin(self) -> Verdict | None:
         """Begin to connect."""
-        self._socket.connect_ex(self._address)
+        error = self._socket.connect_ex(self._address)
+        if error not in (0, errno.EINPROGRESS):
+            self._socket.close()
+            return False, os.strerror(error).lower()
         self._watcher.watch(self._socket.fileno(), WRITE, self._connected)
         return None
 
@@ -85,6 +91,9 @@ class SocketCheck:
         error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if error:
             self._finish(False, os.strerror(error).lower())
+            return
+        if self._socket.getsockname() == self._socket.getpeername():  # the kernel chose the very port as ours
+            self._finish(False, "nobody listens there")
             return
         if not self._request:
             self._finish(True, "connected")
@@ -165,7 +174,8 @@ class CommandCheck:
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):  # its zombie keeps the id from others
             os.killpg(self._popen.pid, signal.SIGKILL)
-        self._popen.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # stuck in the kernel: reaped when it comes out
+            self._popen.wait(_REAPED_WITHIN)
         self._popen = None
 
     def _ended(self) -> None:
