@@ -13,7 +13,6 @@ import contextlib
 import logging
 import math
 import threading
-from collections import deque
 from collections.abc import Iterator
 from types import CellType
 
@@ -38,9 +37,6 @@ from selfheal.policies.breaker.snapshot import BreakerSnapshot, ResetRecord
 from selfheal.policies.breaker.verdicts import judge
 
 logger = logging.getLogger("selfheal.breaker")
-
-_RETIRED = 8
-"""Generations whose counters are still looked at for successes that come late."""
 
 
 class Admitted:
@@ -74,7 +70,7 @@ class Circuit:
         self._lock = threading.Lock()
         self._machine = BreakerMachine(config, clock.monotonic())
         self._counter = Counter()
-        self._retired: deque[Counter] = deque(maxlen=_RETIRED)
+        self._retired: list[Counter] = []
         self._rejections = Counter()
         self._rejected = 0
         self._slow_above = config.slow_call_duration
@@ -209,7 +205,7 @@ class Circuit:
         now = self.clock.monotonic()
         with self._deciding() as machine:
             self._rejected += self._rejections.fresh()
-            machine.late += sum(counter.fresh() for counter in self._retired)
+            self._gather_late()
             window = machine.window
             if window is not None:
                 window.look(now)
@@ -305,6 +301,12 @@ class Circuit:
         if fresh:
             self._machine.absorb(fresh)
 
+    def _gather_late(self) -> None:
+        """Under the lock: count what came late, and let go of counters that no call can tick any more."""
+        held = [counter for counter in self._retired if counter.held]  # asked first: then nothing can slip in between
+        self._machine.late += sum(counter.fresh() for counter in self._retired)
+        self._retired = held
+
     def _settle(self) -> list[Transition]:
         """Under the lock: show the hot path where the machine stands now; return what moved."""
         machine = self._machine
@@ -325,6 +327,7 @@ class Circuit:
         self._refused_until = machine.open_until
         self._look_at.cell_contents = machine.look_at
         self._retired.append(self._counter)
+        self._gather_late()
         self._counter = Counter(machine.generation)
         if machine.only_counts:
             self._admit.cell_contents = self._counter.tick

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable
 
 Tick = Callable[[], int]
@@ -25,3 +26,13 @@ class Counter:
         self._reads += 1
         fresh, self._seen = ticks - self._seen, ticks
         return fresh
+
+    @property
+    def held(self) -> bool:
+        """Whether a call in progress still holds the tick, and may use it yet."""
+        return sys.getrefcount(self.tick) > _ALONE
+
+
+_lone = Counter()
+_ALONE = sys.getrefcount(_lone.tick)
+"""References to a tick that only its counter holds."""
