@@ -45,13 +45,17 @@ def ours():
 """
 
 
+NO_FORK_WARNING = "ignore:This process:DeprecationWarning"
+"""Python 3.12 and later warn of a fork beside threads, which is what is tested."""
+
+
 class Process:
     """A Python process in a group of its own."""
 
     def __init__(self, script: str, folder: Path) -> None:
         self.started = time.monotonic()
         self._popen = subprocess.Popen(
-            [sys.executable, "-c", PRELUDE + textwrap.dedent(script)],
+            [sys.executable, "-W", NO_FORK_WARNING, "-c", PRELUDE + textwrap.dedent(script)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=folder,
