@@ -16,6 +16,8 @@ from selfheal.tasks.schedule import NEVER, Hold, Phase
 from selfheal.tasks.task import Run, Task, Trouble
 
 _QUEUED, _DONE = Phase.QUEUED, Phase.DONE
+BATCH = 64
+"""Due tasks queued in one go."""
 _ROOM = 64
 """Entries a heap may hold before stale ones are looked for."""
 
@@ -120,25 +122,31 @@ class TaskBook:
             heapq.heappop(due)
         return due[0][0] if due else NEVER
 
-    def fire_due(self, now: float, limit: int = 1 << 60) -> int:
-        """Queue a run of each task due by ``now``; look at no more than ``limit``. Tell how many were looked at."""
-        heap, ready, looked = self._due, self.ready, 0
-        while heap and looked < limit:
+    def fire_due(self, now: float, limit: int = 1 << 60) -> None:
+        """Queue a run of each task due by ``now``, ``limit`` runs at most."""
+        while limit > 0 and (task := self._fire_next(now)) is not None:
+            self._enqueue(task)
+            limit -= 1
+
+    def _fire_next(self, now: float) -> Task | None:
+        """Fire due tasks until one is to run; give that one, or ``None`` if nothing more is due."""
+        heap = self._due
+        while heap:
             due, order, task = heap[0]
             if due > now:
-                break
+                return None
             schedule = task.schedule
             if schedule.due != due:  # paused, replaced or removed since
                 heapq.heappop(heap)
                 continue
-            looked += 1
-            if schedule.fire(now):
-                (self.ready_async if task.is_async else ready).append(task)
+            wanted = schedule.fire(now)
             if schedule.due < NEVER:
                 heapq.heapreplace(heap, (schedule.due, order, task))
             else:
                 heapq.heappop(heap)
-        return looked
+            if wanted:
+                return task
+        return None
 
     def _tidy(self) -> None:
         """Drop stale entries once they could be half of the heap."""
@@ -150,14 +158,23 @@ class TaskBook:
 
     # --- runs
 
-    def begin_next(self, now: float) -> Run | None:
-        """Start the next queued run of a sync task."""
+    def take(self, now: float) -> Run | None:
+        """Start the next queued run of a sync task; with an empty queue, straight from what is due.
+
+        So one thread fires and drains a herd: two at it would wait for each other.
+        """
         ready = self.ready
-        while ready:
-            run = self.begin(ready.popleft(), now)
-            if run is not None:
+        while True:
+            if ready:
+                task: Task | None = ready.popleft()
+            else:
+                task = self._fire_next(now)
+            if task is None:
+                return None
+            if task.is_async:
+                self.ready_async.append(task)
+            elif (run := self.begin(task, now)) is not None:
                 return run
-        return None
 
     def begin(self, task: Task, now: float) -> Run | None:
         """Start the queued run of ``task``, unless it was withdrawn or is too late."""

@@ -23,15 +23,13 @@ def call(run: Run, let_through: tuple[type[BaseException], ...] = ()) -> str | C
         ``None`` if it returned, the error as text if it raised, or the coroutine it returned: a sync
         function that hands back a coroutine (``lambda: work()``) is to be awaited like an async one.
     """
-    _current.run = run
+    _current.run = run  # left there: outside a run nobody asks in a thread of ours
     try:
         result = Context().run(run.task.fn)  # context variables of one run must not reach the next
     except let_through:
         raise
     except BaseException as error:  # a SystemExit in a task must not end the host's thread either
         return told(run, error)
-    finally:
-        _current.run = None
     return result if type(result) is CoroutineType else None
 
 

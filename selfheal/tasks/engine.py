@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from selfheal.clock import SYSTEM_CLOCK
 from selfheal.events import ClockJumped, Event, TaskFailed, TaskOverdue, WorkersExhausted
-from selfheal.tasks.book import TaskBook
+from selfheal.tasks.book import BATCH, TaskBook
 from selfheal.tasks.jumps import JumpWatch
 from selfheal.tasks.loops import CANCEL_GRACE, LoopRunner
 from selfheal.tasks.pool import CHECK, WorkerPool
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("selfheal.tasks")
 
-_BATCH = 512
-"""Due tasks looked at in one hold of the lock."""
 _AFTER_ERROR = 1.0
 """Seconds the scheduler waits after an error that should not be."""
 
@@ -162,7 +160,7 @@ class Engine:
         with self.lock:
             now = self.now()
             late = book.deadlines.expire(now)
-            book.fire_due(now, _BATCH)
+            book.fire_due(now, BATCH)
         for run in late:
             self._overdue(run)
         with self.lock:
@@ -173,10 +171,11 @@ class Engine:
                 book.ready_async.clear()
             now = self.now()
             worker = self.pool.demand(now, rested)
-            moment = min(book.next_due(), book.deadlines.next())
+            moment = book.next_due()
             if book.ready and not self.exhausted:
-                moment = min(moment, now + CHECK)
-            self._wake_at = moment
+                # What else is due the workers fire themselves, once they are through with this.
+                moment = now + CHECK if moment <= now else min(moment, now + CHECK)
+            moment = self._wake_at = min(moment, book.deadlines.next())
         if worker is not None:
             self.pool.wake(worker)
         if for_loops:

@@ -6,7 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from selfheal.tasks.calling import call, told
-from selfheal.tasks.task import Run
+from selfheal.tasks.task import Run, current_run, set_current
 
 if TYPE_CHECKING:
     import asyncio
@@ -67,18 +67,23 @@ class InlineRunner:
     def _next(self) -> Run | None:
         engine, book = self._engine, self._engine.book
         with engine.lock:
-            run = book.begin_next(engine.now())
-            while run is None and book.ready_async:
-                run = book.begin(book.ready_async.popleft(), engine.now())
-            return run
+            queue = book.ready or book.ready_async
+            while queue:
+                run = book.begin(queue.popleft(), engine.now())
+                if run is not None:
+                    return run
+                queue = book.ready or book.ready_async
+        return None
 
     def _run(self, run: Run) -> None:
-        engine, error, interrupt = self._engine, None, None
+        engine, error, interrupt, around = self._engine, None, None, current_run()
         try:
             outcome = call(run, (KeyboardInterrupt,))
             error = outcome if outcome is None or isinstance(outcome, str) else self._await(run, outcome)
         except KeyboardInterrupt as pressed:  # this thread is the host's: the key was meant for it
             error, interrupt = "KeyboardInterrupt", pressed
+        finally:
+            set_current(around)
         with engine.lock:
             trouble = engine.book.end(run, engine.now(), error)
         if trouble is not None:

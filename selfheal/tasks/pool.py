@@ -36,12 +36,13 @@ BARRED = 1.0
 class Worker:
     """A thread and the run it is in."""
 
-    __slots__ = ("gate", "idle", "run", "thread")
+    __slots__ = ("gate", "idle", "leaving", "run", "thread")
 
     def __init__(self) -> None:
         self.gate = threading.Lock()  # held while there is nothing to do; released once to wake
         self.gate.acquire()
         self.idle = False
+        self.leaving = False
         self.run: Run | None = None
         self.thread: threading.Thread | None = None
 
@@ -169,48 +170,65 @@ class WorkerPool:
 
     def _drain(self, worker: Worker) -> None:
         """Take run after run; wait at the gate while there is none."""
+        book, lock, now = self._book, self._lock, self._now
         run: Run | None = None
+        trouble: Trouble | None = None
         error: str | None = None
         ended = 0.0
         while True:
-            run, trouble, leave, kick = self._exchange(worker, run, ended, error)
+            with lock:  # one hold of it for the end of a run and the start of the next
+                if run is not None:
+                    trouble = book.end(run, ended, error)
+                run = self._next(worker, run, ended)
             if trouble is not None:
                 self._report(trouble)
-            if kick:
+                trouble = None
+            if book.ready_async:
                 self._kick()
-            if leave:
-                return
             if run is None:
-                worker.gate.acquire()
+                if not self._wait(worker):
+                    return
                 continue
             if run.task.timeout is not None:
                 self._expect(run.started + run.task.timeout)
             outcome = call(run)
-            ended = self._now()
+            ended = now()
             if outcome is None or isinstance(outcome, str):
                 error = outcome
             else:
                 self._adopt(run, outcome)
                 run = worker.run = None
 
-    def _exchange(
-        self, worker: Worker, done: Run | None, ended: float, error: str | None
-    ) -> tuple[Run | None, Trouble | None, bool, bool]:
-        """Hand in the run that is done and take the next, in one hold of the lock.
-
-        Returns:
-            The next run, what went wrong with the last, whether the worker has to leave, and whether the
-            scheduler has something to do.
-        """
-        book, trouble = self._book, None
-        with self._lock:
-            if done is not None:
-                trouble = book.end(done, ended, error)
-            leave = self.stopping or (done is not None and done.abandoned)
-            run = worker.run = None if leave or self.blocked else book.begin_next(self._now())
+    def _next(self, worker: Worker, done: Run | None, ended: float) -> Run | None:
+        """With the lock held: take the next run, or note that ``worker`` has none."""
+        worker.run = None
+        if self.stopping or (done is not None and done.abandoned):
+            worker.leaving = True
+            return None
+        if not self.blocked and not self._surplus(done, ended):
+            run = self._book.take(self._now())
             if run is not None:
                 run.host = worker
-            elif not leave:
-                worker.idle = True
-                self._idle.append(worker)
-            return run, trouble, leave, leave or bool(book.ready_async)
+                worker.run = run
+                return run
+        worker.idle = True
+        self._idle.append(worker)
+        return None
+
+    def _surplus(self, done: Run | None, ended: float) -> bool:
+        """Whether a worker coming from a short run may rest because another one is on its way to the queue.
+
+        Two that drain short runs side by side hand the interpreter and the lock to and fro with each run.
+        """
+        if len(self._workers) - len(self._idle) < 2 or done is None or ended - done.started >= HELD_UP:
+            return False
+        others = (other.run for other in self._workers if not other.idle and other.run is not None)
+        return any(ended - run.started < HELD_UP for run in others)
+
+    def _wait(self, worker: Worker) -> bool:
+        """Without the lock: wait until there is something to do; tell whether to go on."""
+        if worker.leaving:
+            self._kick()
+            return False
+        worker.gate.acquire()
+        return True
