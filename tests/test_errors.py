@@ -43,6 +43,7 @@ from selfheal.errors import (
     TaskError,
     TaskExistsError,
     TaskLimitError,
+    WorkerHeldError,
 )
 
 TOLD: list[tuple[SelfhealError, str]] = [
@@ -74,6 +75,10 @@ TOLD: list[tuple[SelfhealError, str]] = [
     (
         SupervisorStoppedError("start('web')", "it was shut down"),
         "start('web') refused: it was shut down. Make a new Supervisor.",
+    ),
+    (
+        WorkerHeldError("web", "being moved"),
+        "worker 'web' was stopped by hand (being moved). Only start('web') starts it again.",
     ),
     (
         MissingExtraError("the web server", "web"),

@@ -20,7 +20,8 @@
     │   ├── PoolFailedError                 the pool gave up: a person resets it, with a reason
     │   ├── ResetNeededError                the worker has FAILED: a person resets it, with a reason
     │   ├── StateDirTakenError              another supervisor holds the directory
-    │   └── SupervisorStoppedError          the supervisor was shut down, or is that of a parent process
+    │   ├── SupervisorStoppedError          the supervisor was shut down, or is that of a parent process
+    │   └── WorkerHeldError                 the worker was stopped by hand: only a start by name starts it
     ├── QueueFullError                      a task queue holds as much as it may; the task was not put
     ├── QueueClosedError                    a task queue was closed; the task was not put
     ├── RateLimitedError                    a rate limiter refused; says when to ask again
@@ -74,6 +75,7 @@ from selfheal.errors.supervision import (
     StateDirTakenError,
     SupervisionError,
     SupervisorStoppedError,
+    WorkerHeldError,
 )
 from selfheal.errors.tasks import (
     RegistryStoppedError,
@@ -115,4 +117,5 @@ __all__ = [
     "TaskError",
     "TaskExistsError",
     "TaskLimitError",
+    "WorkerHeldError",
 ]

@@ -60,3 +60,20 @@ class SupervisorStoppedError(SupervisionError):
 
     def __str__(self) -> str:
         return f"{self.what} refused: {self.why}. Make a new Supervisor."
+
+
+class WorkerHeldError(SupervisionError):
+    """A worker that was stopped by hand is not restarted: whoever stopped it had a reason.
+
+    Attributes:
+        worker: its name.
+        why: why it was stopped.
+    """
+
+    def __init__(self, worker: str, why: str) -> None:
+        super().__init__(worker, why)
+        self.worker = worker
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"worker {self.worker!r} was stopped by hand ({self.why}). Only start({self.worker!r}) starts it again."

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -304,3 +305,16 @@ def check_for(
     if isinstance(probe, CommandProbe):
         return CommandCheck(probe.command, cwd, env(), watcher, done)
     return HeartbeatCheck(beat)
+
+
+def checkers(
+    wanted: Iterable[tuple[Probe | None, Callable[[int, Verdict], None]]],
+    *,
+    watcher: Watcher,
+    beat: Path,
+    cwd: Path | None,
+    env: Callable[[], Mapping[str, str]],
+) -> tuple[Checker, ...]:
+    """A checker for each probe there is, with whom it tells."""
+    made = functools.partial(check_for, watcher=watcher, beat=beat, cwd=cwd, env=env)
+    return tuple(Checker(probe, functools.partial(made, probe), told) for probe, told in wanted if probe is not None)

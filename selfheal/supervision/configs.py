@@ -21,6 +21,12 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _DAY = 86_400.0
 
 
+def _listed(value: Any) -> tuple[Any, ...]:
+    """A tuple of what a list holds; text is left as it is, for the validator to refuse."""
+    listed: tuple[Any, ...] = value if isinstance(value, str) else tuple(value)
+    return listed
+
+
 def _words(owner: object, field: attrs.Attribute[Any], value: object) -> None:
     good = isinstance(value, tuple) and value and all(isinstance(word, str) and "\0" not in word for word in value)
     if not good or not value[0]:  # type: ignore[index]
@@ -125,7 +131,7 @@ class CommandProbe:
     """
 
     TYPE: ClassVar[str] = "command"
-    command: tuple[str, ...] = attrs.field(converter=tuple, validator=_words)
+    command: tuple[str, ...] = attrs.field(converter=_listed, validator=_words)
     every: float = _every(10.0)
     timeout: float = attrs.field(default=5.0, validator=between(0.01, 600.0, "s"))
 
@@ -178,8 +184,8 @@ class RestartPolicy:
     backoff: float = attrs.field(default=1.0, validator=between(0.0, 3_600.0, "s"))
     factor: float = attrs.field(default=2.0, validator=between(1.0, 100.0))
     cap: float = attrs.field(default=60.0, validator=between(0.0, 3_600.0, "s"))
-    success_codes: tuple[int, ...] = attrs.field(default=(0,), converter=tuple, validator=_codes)
-    no_restart_codes: tuple[int, ...] = attrs.field(default=(), converter=tuple, validator=_codes)
+    success_codes: tuple[int, ...] = attrs.field(default=(0,), converter=_listed, validator=_codes)
+    no_restart_codes: tuple[int, ...] = attrs.field(default=(), converter=_listed, validator=_codes)
 
     def __attrs_post_init__(self) -> None:
         waits = sum(self.delay(n) for n in range(1, self.intensity + 1))
@@ -250,12 +256,12 @@ class WorkerConfig:
         ConfigError: if a value is not accepted.
     """
 
-    command: tuple[str, ...] = attrs.field(converter=tuple, validator=_words)
+    command: tuple[str, ...] = attrs.field(converter=_listed, validator=_words)
     cwd: Path | None = None
     env: Mapping[str, str] = attrs.field(factory=dict, validator=_environment)
     inherit_env: bool = attrs.field(default=True, validator=boolean)
     autostart: bool = attrs.field(default=True, validator=boolean)
-    ports: tuple[int, ...] = attrs.field(default=(), converter=tuple, validator=_ports)
+    ports: tuple[int, ...] = attrs.field(default=(), converter=_listed, validator=_ports)
     health: HttpProbe | TcpProbe | CommandProbe | HeartbeatProbe | None = None
     readiness: HttpProbe | TcpProbe | CommandProbe | None = None
     hung_after: float = attrs.field(default=30.0, validator=between(0.1, _DAY, "s"))

@@ -80,6 +80,12 @@ def port_taken(port: int) -> str | None:
     return None
 
 
+def taken_port(config: WorkerConfig) -> str | None:
+    """Which port of a worker somebody else holds, in words; ``None`` if they are free."""
+    taken = ((port, port_taken(port)) for port in config.ports)
+    return next((f"port {port} is taken: {why}" for port, why in taken if why is not None), None)
+
+
 def take_lock(path: Path) -> int | None:
     """Open and lock a file; ``None`` if a process holds it. Whoever inherits the descriptor holds it on."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)

@@ -69,7 +69,7 @@ class WorkerMachine:
             return self._end(now, Ending.STOP, reason)
         if self.state in (WorkerState.BACKOFF, WorkerState.STARTING):
             self._enter(WorkerState.STOPPED, now, reason, by)
-        elif self.state is WorkerState.STOPPED:
+        elif self.state is WorkerState.STOPPED and hold:
             self.reason = reason
         return None
 

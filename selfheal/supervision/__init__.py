@@ -1,0 +1,81 @@
+"""Workers as processes: started, checked, restarted within limits, and left to a person when that does not help.
+
+Each name is loaded when first used: a worker that only calls :func:`heartbeat` loads nothing of the supervisor.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from selfheal.supervision.beating import heartbeat as heartbeat
+    from selfheal.supervision.configs import CommandProbe as CommandProbe
+    from selfheal.supervision.configs import HeartbeatProbe as HeartbeatProbe
+    from selfheal.supervision.configs import HttpProbe as HttpProbe
+    from selfheal.supervision.configs import OutputLimits as OutputLimits
+    from selfheal.supervision.configs import RestartPolicy as RestartPolicy
+    from selfheal.supervision.configs import StopPolicy as StopPolicy
+    from selfheal.supervision.configs import SupervisorConfig as SupervisorConfig
+    from selfheal.supervision.configs import TcpProbe as TcpProbe
+    from selfheal.supervision.configs import When as When
+    from selfheal.supervision.configs import WorkerConfig as WorkerConfig
+    from selfheal.supervision.exits import ExitKind as ExitKind
+    from selfheal.supervision.snapshots import StopReport as StopReport
+    from selfheal.supervision.snapshots import SupervisorSnapshot as SupervisorSnapshot
+    from selfheal.supervision.snapshots import WorkerSnapshot as WorkerSnapshot
+    from selfheal.supervision.states import WorkerState as WorkerState
+    from selfheal.supervision.supervisor import Supervisor as Supervisor
+
+_HOME = {
+    "CommandProbe": "configs",
+    "ExitKind": "exits",
+    "HeartbeatProbe": "configs",
+    "HttpProbe": "configs",
+    "OutputLimits": "configs",
+    "RestartPolicy": "configs",
+    "StopPolicy": "configs",
+    "StopReport": "snapshots",
+    "Supervisor": "supervisor",
+    "SupervisorConfig": "configs",
+    "SupervisorSnapshot": "snapshots",
+    "TcpProbe": "configs",
+    "When": "configs",
+    "WorkerConfig": "configs",
+    "WorkerSnapshot": "snapshots",
+    "WorkerState": "states",
+    "heartbeat": "beating",
+}
+
+__all__ = [
+    "CommandProbe",
+    "ExitKind",
+    "HeartbeatProbe",
+    "HttpProbe",
+    "OutputLimits",
+    "RestartPolicy",
+    "StopPolicy",
+    "StopReport",
+    "Supervisor",
+    "SupervisorConfig",
+    "SupervisorSnapshot",
+    "TcpProbe",
+    "When",
+    "WorkerConfig",
+    "WorkerSnapshot",
+    "WorkerState",
+    "heartbeat",
+]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'selfheal.supervision' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"selfheal.supervision.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
