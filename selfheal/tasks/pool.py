@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("selfheal.tasks")
 
-HELD_UP = 0.001
-"""Seconds after which a worker in one run counts as held up."""
-CHECK = 0.003
+HELD_UP = 0.005
+"""Seconds after which a worker in one run counts as held up; the interpreter takes turns of that length."""
+CHECK = 0.005
 """Seconds between two looks at whether queued runs need another worker."""
 BARRED = 1.0
 """Seconds until a thread is tried for again after the system refused one."""
