@@ -82,8 +82,7 @@ class Commander:
 
     def shutdown(self, timeout: float) -> Answer[StopReport]:
         """Stop all workers, then the engine."""
-        if not isinstance(timeout, int | float) or isinstance(timeout, bool) or not 0 <= timeout <= 86_400:
-            raise ConfigError("timeout of Supervisor.shutdown", timeout, "between 0 and 86400 s", "30.0")
+        _check_timeout(timeout)
         with self._beginning:
             engine = self._engine
             self.state = "stopped" if self.state == "new" else self.state
@@ -166,8 +165,7 @@ class Commander:
 
     def reset(self, name: str, reason: str, by: str, start: bool) -> Answer[bool]:
         """Let one leave FAILED."""
-        if not isinstance(reason, str) or not reason.strip():
-            raise ConfigError("reason of Supervisor.reset", reason, "text that says what was done about the failure")
+        _check_reason(reason)
         self._known(name)
 
         def act() -> bool:
@@ -278,3 +276,13 @@ class Commander:
 def _not_failed(keeper: Keeper) -> None:
     if keeper.machine.state is WorkerState.FAILED:
         raise ResetNeededError(keeper.name, keeper.machine.reason)
+
+
+def _check_timeout(timeout: object) -> None:
+    if not isinstance(timeout, int | float) or isinstance(timeout, bool) or not 0 <= timeout <= 86_400:
+        raise ConfigError("timeout of Supervisor.shutdown", timeout, "between 0 and 86400 s", "30.0")
+
+
+def _check_reason(reason: object) -> None:
+    if not isinstance(reason, str) or not reason.strip():
+        raise ConfigError("reason of Supervisor.reset", reason, "text that says what was done about the failure")

@@ -21,10 +21,9 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _DAY = 86_400.0
 
 
-def _listed(value: Any) -> tuple[Any, ...]:
+def _listed(value: Any) -> Any:
     """A tuple of what a list holds; text is left as it is, for the validator to refuse."""
-    listed: tuple[Any, ...] = value if isinstance(value, str) else tuple(value)
-    return listed
+    return value if isinstance(value, str) else tuple(value)
 
 
 def _words(owner: object, field: attrs.Attribute[Any], value: object) -> None:

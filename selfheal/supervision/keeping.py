@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import logging
 import os
 import signal
-from typing import Protocol
 
-from selfheal.clock import Clock
-from selfheal.events import Event
-from selfheal.supervision.checking import READ, Verdict, Watcher, checkers
+from selfheal.supervision.checking import READ, Verdict, checkers
 from selfheal.supervision.clearing import CLEAR_EVERY, Clearing
 from selfheal.supervision.configs import WorkerConfig
 from selfheal.supervision.exits import Exit, classify, memory_kills
@@ -23,22 +19,12 @@ from selfheal.supervision.processes import CHECK, TOKEN, Stat, bearers, send
 from selfheal.supervision.records import Record, write
 from selfheal.supervision.snapshots import WorkerSnapshot, view
 from selfheal.supervision.states import NEVER, Fate, Memory, Order, WorkerState
-from selfheal.supervision.telling import Teller
+from selfheal.supervision.telling import Desk, Teller
 
 logger = logging.getLogger("selfheal.supervision")
 
 LOCK_WAIT = 5.0
 """Seconds that a start waits for the processes of an earlier one to be gone."""
-
-
-class Desk(Watcher, Protocol):
-    """What a keeper needs of the engine."""
-
-    clock: Clock
-    spawning: contextlib.AbstractContextManager[object]
-
-    def publish(self, event: Event) -> None:
-        """Hand an event on."""
 
 
 class Keeper:
@@ -69,7 +55,7 @@ class Keeper:
         self._ready: bool | None = None
         self._health = ""
         self._clearing: Clearing | None = None
-        self._tell = Teller(name, desk.clock, desk.publish)
+        self._tell = Teller(name, desk)
         self._waiting: tuple[float, float] | None = None
         self._kills = 0
         self._saved: object = None

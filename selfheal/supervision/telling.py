@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable
+from typing import Protocol
 
 from selfheal.clock import Clock
 from selfheal.events import Event, WorkerAdopted, WorkerEnding, WorkerExited, WorkerReadinessChanged, WorkerStateChanged
+from selfheal.supervision.checking import Watcher
 from selfheal.supervision.exits import Exit
 from selfheal.supervision.states import Move
 
 logger = logging.getLogger("selfheal.supervision")
+
+
+class Desk(Watcher, Protocol):
+    """What the keeper of a worker needs of the engine."""
+
+    clock: Clock
+    spawning: contextlib.AbstractContextManager[object]
+
+    def publish(self, event: Event) -> None:
+        """Hand an event on."""
 
 
 class Teller:
@@ -18,14 +30,13 @@ class Teller:
 
     Args:
         worker: its name.
-        clock: dates them.
-        publish: hands an event on.
+        desk: has the clock that dates them, and hands them on.
     """
 
-    def __init__(self, worker: str, clock: Clock, publish: Callable[[Event], None]) -> None:
+    def __init__(self, worker: str, desk: Desk) -> None:
         self._worker = worker
-        self._clock = clock
-        self._publish = publish
+        self._clock = desk.clock
+        self._publish = desk.publish
 
     def moved(self, move: Move) -> None:
         """It is in another state."""
