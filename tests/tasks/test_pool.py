@@ -78,3 +78,43 @@ def test_an_empty_queue_needs_nobody() -> None:
     pool._book.ready.clear()
 
     assert pool.demand(1010.0) is None
+
+
+def two_awake() -> tuple[WorkerPool, Worker, Worker]:
+    """A pool with two workers in runs, the second one added because the first was held up."""
+    pool = pool_with_queue()
+    first = pool.demand(1010.0)
+    assert first is not None
+    busy(first, 1010.0)
+    second = pool.demand(1010.0 + 2 * HELD_UP)
+    assert second is not None
+    return pool, first, second
+
+
+def test_two_workers_do_not_drain_short_runs_side_by_side() -> None:
+    """Coming from a short run, a worker rests when another is on its way to the queue."""
+    pool, first, second = two_awake()
+    busy(first, 1020.0)
+    busy(second, 1020.0)
+
+    assert pool._next(second, second.run, 1020.0 + HELD_UP / 2) is None
+    assert second.idle
+    assert not first.idle
+
+
+def test_a_worker_goes_on_while_the_other_is_held_up() -> None:
+    """Nobody rests while the only other worker is stuck in a run."""
+    pool, first, second = two_awake()
+    busy(first, 1010.0)
+    busy(second, 1020.0)
+
+    assert pool._next(second, second.run, 1020.0 + HELD_UP / 2) is not None
+
+
+def test_workers_in_long_runs_all_go_on() -> None:
+    """Runs that take their time are what several workers are for."""
+    pool, first, second = two_awake()
+    busy(first, 1020.0)
+    busy(second, 1020.0 - 2 * HELD_UP)
+
+    assert pool._next(second, second.run, 1020.0) is not None
