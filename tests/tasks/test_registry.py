@@ -15,7 +15,7 @@ import pytest
 
 from selfheal.errors import ConfigError, NotFoundError, RegistryStoppedError, TaskExistsError, TaskLimitError
 from selfheal.events import ClockJumped, Event, EventBus, TaskFailed, TaskOverdue
-from selfheal.tasks import TaskRegistry, load_grade
+from selfheal.tasks import TaskRegistry, cancel_requested, load_grade
 from selfheal.testing import FakeClock
 
 
@@ -290,6 +290,7 @@ def test_a_run_longer_than_its_timeout_is_overdue(bench: Bench) -> None:
     (event,) = bench.events
     assert isinstance(event, TaskOverdue)
     assert (event.task_id, event.timeout, event.abandoned) == ("slow", 5, False)
+    assert not cancel_requested()  # the run that was to stop is over
 
 
 def test_statistics_of_a_task(bench: Bench) -> None:

@@ -337,6 +337,26 @@ def test_a_task_registered_anew_waits_for_the_run_of_the_one_taken_out() -> None
         assert done.wait(PATIENCE)
 
 
+def test_an_async_task_follows_the_sync_run_it_replaced() -> None:
+    """The replacement starts on its loop as soon as the old run has ended, without any time passing."""
+    with rig() as made:
+        go, entered, done = made.gate(), made.gate(), made.gate()
+
+        def old() -> None:
+            entered.set()
+            go.wait(3 * PATIENCE)
+
+        async def new() -> None:
+            done.set()
+
+        made.registry.register_once("poll", old)
+        assert entered.wait(PATIENCE)
+        made.registry.register_interval("poll", new, 3600, first_after=0.0)
+        assert until(lambda: made.task("poll").next_in == 3600)
+        go.set()
+        assert done.wait(PATIENCE)
+
+
 def test_replacing_a_stuck_task_does_not_wait_for_its_abandoned_run() -> None:
     """Putting working code in place of stuck code helps at once."""
     with rig() as made:
