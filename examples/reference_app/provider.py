@@ -8,8 +8,8 @@ is kept in a file beside its keys, so that a restart does not cure it, as with a
     POST /v1/summaries   Authorization      {"text": ..., "sentences": 3}
     POST /admin/fault    X-Admin-Token      {"mode": "none" | "slow" | "failing" | "dead", "seconds": 2.0}
 
-It ends by itself when its standard input ends: whoever started it holds the other end, and the kernel
-closes that end however its owner dies.
+Once it listens, its port stands in ``port.json`` beside its keys. With ``--end-with PID`` it ends by itself when that
+process, which started it, is gone, however that died.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import hashlib
 import hmac
 import json
 import os
+import select
 import signal
 import sys
 import threading
@@ -27,10 +28,12 @@ from pathlib import Path
 from typing import Any
 
 from examples.reference_app.summary import extract
+from selfheal.supervision import heartbeat
 
 ADMIN_TOKEN = "PROVIDER_ADMIN_TOKEN"
 KEYS_FILE = "accepted_keys.sha256"
 FAULT_FILE = "fault.json"
+PORT_FILE = "port.json"
 MODES = ("none", "slow", "failing", "dead")
 MAX_BODY = 2 * 1024 * 1024
 
@@ -59,10 +62,15 @@ def read_fault(directory: Path) -> tuple[str, float]:
 
 
 def write_fault(directory: Path, mode: str, seconds: float) -> None:
-    """Put a fault in force; the file is replaced at once, never half written."""
-    fresh = directory / (FAULT_FILE + ".new")
-    fresh.write_text(json.dumps({"mode": mode, "seconds": seconds}))
-    fresh.replace(directory / FAULT_FILE)
+    """Put a fault in force."""
+    _write(directory / FAULT_FILE, {"mode": mode, "seconds": seconds})
+
+
+def _write(file: Path, content: dict[str, Any]) -> None:
+    """Replace a file at once: it is never half written."""
+    fresh = file.with_name(file.name + ".new")
+    fresh.write_text(json.dumps(content))
+    fresh.replace(file)
 
 
 class Provider(ThreadingHTTPServer):
@@ -82,6 +90,10 @@ class Provider(ThreadingHTTPServer):
         self.admin_token = admin_token
         self.pause = threading.Event()
         super().__init__(("127.0.0.1", port), _Handler)
+
+    def service_actions(self) -> None:
+        """A sign of life to the supervisor, if there is one: from the loop that does the work."""
+        heartbeat()
 
     def accepts(self, key: str) -> bool:
         """Whether ``key`` is one of the keys sold. All are compared, in constant time each."""
@@ -191,11 +203,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
 
-def end_with_parent(server: Provider) -> None:
-    """Shut ``server`` down when standard input ends, that is when the process that holds it is gone."""
+def end_with(server: Provider, parent: int) -> None:
+    """Shut ``server`` down when process ``parent``, which started this one, is gone."""
+    watched = os.pidfd_open(parent)
 
     def watch() -> None:
-        sys.stdin.buffer.read()
+        # A process that died before it was opened has left this one to somebody else.
+        if os.getppid() == parent:
+            select.select([watched], [], [])
         server.pause.set()
         server.shutdown()
 
@@ -203,15 +218,17 @@ def end_with_parent(server: Provider) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Serve until the parent is gone or TERM comes; the first line of output is ``{"port": ..., "pid": ...}``."""
+    """Serve until TERM comes, or the process of ``--end-with`` is gone."""
     parser = argparse.ArgumentParser(prog="provider", description="The summary provider of the reference app.")
     parser.add_argument("--dir", type=Path, required=True, help="holds the accepted keys and the fault in force")
     parser.add_argument("--port", type=int, default=0, help="TCP port on 127.0.0.1 (default: a free one)")
+    parser.add_argument("--end-with", type=int, metavar="PID", help="end when this process, its parent, is gone")
     options = parser.parse_args(argv)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the app, which then ends this process
     with Provider(options.dir, options.port, os.environ.get(ADMIN_TOKEN, "")) as server:
-        end_with_parent(server)
-        print(json.dumps({"port": server.server_address[1], "pid": os.getpid()}), flush=True)
+        if options.end_with is not None:
+            end_with(server, options.end_with)
+        _write(options.dir / PORT_FILE, {"port": server.server_address[1], "pid": os.getpid()})
         server.serve_forever(poll_interval=0.1)
     return 0
 

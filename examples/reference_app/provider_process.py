@@ -1,4 +1,4 @@
-"""The provider as a child process: started, watched, restarted and ended by the app."""
+"""The provider as a child process, kept by a supervisor: started, watched, restarted and ended by the app."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import json
 import logging
 import os
 import secrets
-import select
-import signal
-import subprocess
 import sys
 import threading
 from pathlib import Path
 
-from examples.reference_app.provider import ADMIN_TOKEN, KEYS_FILE, hashed
+from examples.reference_app.provider import ADMIN_TOKEN, KEYS_FILE, PORT_FILE, hashed
+from selfheal.clock import SYSTEM_CLOCK
+from selfheal.events import DEFAULT_BUS, EventBus
+from selfheal.supervision import RestartPolicy, StopPolicy, Supervisor, SupervisorConfig, WorkerConfig, WorkerSnapshot
 
 logger = logging.getLogger("reference_app.provider")
 
 _ROOT = Path(__file__).resolve().parents[2]
+_NAME = "provider"
 _START_TIMEOUT = 10.0
+_STOP_TIMEOUT = 4.0
 
 
 class ProviderStartError(Exception):
@@ -34,25 +36,48 @@ def issue_key(directory: Path) -> str:
     return key
 
 
+def command_of(directory: Path, *options: str) -> tuple[str, ...]:
+    """What starts a provider that works in ``directory``."""
+    return (sys.executable, "-m", "examples.reference_app.provider", "--dir", str(directory), *options)
+
+
+def environment_of(admin_token: str = "") -> dict[str, str]:
+    """All that a provider finds in its environment."""
+    path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
+    return {"PATH": os.defpath, "PYTHONPATH": path, ADMIN_TOKEN: admin_token}
+
+
 class ProviderProcess:
     """One provider process, or none.
 
-    The process leads a session, and so a process group, of its own: a Ctrl-C meant for the app does not
-    reach it, and ending it ends whatever it started. It holds the read end of a pipe as its standard
-    input; when this process is gone, killed or not, the pipe ends and the provider ends itself.
+    The supervisor gives it a process group of its own, keeps what it prints within bounds, and ends it with all that
+    it started. It restarts nothing by itself here: that is the healer's, under the healer's limits. Two that
+    restart one process would each undo the other's limit.
 
     Args:
         directory: holds the provider's keys, fault and log.
         admin_token: handed to the provider; who has it may inject faults.
+        events: where the supervisor tells what it does.
     """
 
-    def __init__(self, directory: Path, admin_token: str = "") -> None:
+    def __init__(self, directory: Path, admin_token: str = "", events: EventBus = DEFAULT_BUS) -> None:
         self._directory = directory
-        self._admin_token = admin_token
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._begun = False
         self._port: int | None = None
         self._starts = 0
+        worker = WorkerConfig(
+            # A supervised process outlives a supervisor that is killed. This one is to end with the app.
+            command=command_of(directory, "--end-with", str(os.getpid())),
+            env=environment_of(admin_token),
+            inherit_env=False,
+            autostart=False,
+            min_uptime=0.0,
+            restart=RestartPolicy(when="never"),
+            stop=StopPolicy(grace=_STOP_TIMEOUT / 2),
+        )
+        config = SupervisorConfig(workers={_NAME: worker}, state_dir=directory / "supervisor")
+        self._supervisor = Supervisor(config, events=events)
 
     @property
     def port(self) -> int | None:
@@ -61,9 +86,9 @@ class ProviderProcess:
 
     @property
     def pid(self) -> int | None:
-        """Its process id, dead or alive; ``None`` before the first start and after :meth:`stop`."""
-        process = self._process
-        return None if process is None else process.pid
+        """Its process id; ``None`` while it does not run."""
+        shown = self._shown()
+        return None if shown is None else shown.pid
 
     @property
     def restarts(self) -> int:
@@ -71,9 +96,8 @@ class ProviderProcess:
         return max(self._starts - 1, 0)
 
     def alive(self) -> bool:
-        """Whether the process runs. One that ended is reaped here, so that no zombie stays."""
-        process = self._process
-        return process is not None and process.poll() is None
+        """Whether the process runs. One that ended was reaped by the supervisor: no zombie stays."""
+        return self.pid is not None
 
     def start(self) -> None:
         """Start it and wait until it listens; nothing happens if it runs.
@@ -83,7 +107,6 @@ class ProviderProcess:
         """
         with self._lock:
             if not self.alive():
-                self._end()
                 self._begin()
 
     def restart(self) -> None:
@@ -93,68 +116,40 @@ class ProviderProcess:
             ProviderStartError: if that does not listen within 10 s.
         """
         with self._lock:
-            self._end()
+            if self.alive():
+                self._port = None
+                self._supervisor.stop(_NAME, reason="restarted")
             self._begin()
 
     def stop(self) -> None:
-        """End it: first by the end of its input, then TERM, then KILL to its whole group; at most 4 s."""
+        """End it, for good: first by TERM, then by KILL to its whole group; at most 4 s."""
         with self._lock:
-            self._end()
+            self._port = None
+            self._supervisor.shutdown(_STOP_TIMEOUT)
 
     def _begin(self) -> None:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
-        with (self._directory / "provider.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "examples.reference_app.provider", "--dir", str(self._directory)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                start_new_session=True,
-                env={"PATH": os.defpath, "PYTHONPATH": path, ADMIN_TOKEN: self._admin_token},
-            )
-        self._process = process
-        self._starts += 1
-        self._port = self._announced(process)
-        logger.info("provider process %s listens on port %s", process.pid, self._port)
-
-    def _announced(self, process: subprocess.Popen[bytes]) -> int:
-        assert process.stdout is not None
-        ready, _, _ = select.select([process.stdout], [], [], _START_TIMEOUT)
-        line = process.stdout.readline() if ready else b""
-        if not line:
-            self._end()
-            raise ProviderStartError(f"the provider did not come up; see {self._directory / 'provider.log'}")
-        return int(json.loads(line)["port"])
-
-    def _end(self) -> None:
-        process, self._process = self._process, None
         self._port = None
-        if process is None:
-            return
-        if process.stdin is not None:
-            process.stdin.close()
-        if not _gone(process, 2.0):
-            _signal_group(process.pid, signal.SIGTERM)
-        if not _gone(process, 1.0):
-            _signal_group(process.pid, signal.SIGKILL)
-            _gone(process, 1.0)
-        if process.stdout is not None:
-            process.stdout.close()
-        logger.info("provider process %s ended with %s", process.pid, process.returncode)
+        (self._directory / PORT_FILE).unlink(missing_ok=True)
+        if not self._begun:
+            self._supervisor.start()
+            self._begun = True
+        self._supervisor.reset(_NAME, "it is started again", start=False)
+        self._supervisor.start(_NAME)
+        self._starts += 1
+        self._port = self._announced()
+        logger.info("provider process %s listens on port %s", self.pid, self._port)
 
+    def _announced(self) -> int:
+        deadline = SYSTEM_CLOCK.monotonic() + _START_TIMEOUT
+        while self.alive() and SYSTEM_CLOCK.monotonic() < deadline:
+            try:
+                return int(json.loads((self._directory / PORT_FILE).read_text())["port"])
+            except FileNotFoundError:
+                SYSTEM_CLOCK.sleep(0.01)
+        self._supervisor.stop(_NAME, reason="it did not come up")
+        shown = self._supervisor.status(_NAME)
+        raise ProviderStartError(f"the provider did not come up ({shown.last_exit}); see {shown.output}")
 
-def _gone(process: subprocess.Popen[bytes], timeout: float) -> bool:
-    try:
-        process.wait(timeout)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
-
-
-def _signal_group(pid: int, number: signal.Signals) -> None:
-    """Signal the process group that ``pid`` leads. Only for a child not reaped yet: its id is still its own."""
-    try:
-        os.killpg(pid, number)
-    except ProcessLookupError:
-        logger.debug("process group %s is gone already", pid)
+    def _shown(self) -> WorkerSnapshot | None:
+        return self._supervisor.status(_NAME) if self._begun else None

@@ -263,3 +263,4 @@ def test_a_provider_that_cannot_start_is_an_error(tmp_path: Path, monkeypatch: p
         process.start()
 
     assert not process.alive()
+    process.stop()
