@@ -115,7 +115,7 @@ class AdmissionMachine:
         if not isinstance(verdict, Wait):
             return self._count(ticket, verdict)
         if it.now >= ticket.deadline:
-            return self._count(ticket, self._refuse(ticket, it, "and it has no time to wait"))
+            return self._count(ticket, self._refuse(ticket, it, "it would have to wait"))
         if self.waiting >= self.config.max_waiting:
             return self._count(ticket, self._refuse(ticket, it, f"{self.waiting} wait already"))
         self._waiting[criticality][ticket] = None
