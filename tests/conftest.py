@@ -20,6 +20,17 @@ _GRACE = 5.0
 """Real seconds given to a test's threads to end after it."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the tests that try many random cases try many more."""
+    parser.addoption("--long", action="store_true", help="try ten times as many random kills and the like")
+
+
+@pytest.fixture
+def long_run(request: pytest.FixtureRequest) -> bool:
+    """Whether --long was given."""
+    return bool(request.config.getoption("--long"))
+
+
 @pytest.fixture(autouse=True)
 def no_thread_left() -> Iterator[None]:
     """Fail a test that leaves a thread of selfheal running."""

@@ -52,7 +52,7 @@ class Keeper:
         self.was_killed = False
         self._token = token
         self._desk = desk
-        self._ready: bool | None = None
+        self._ready = False
         self._health = ""
         self._clearing: Clearing | None = None
         self._tell = Teller(name, desk)
@@ -202,7 +202,7 @@ class Keeper:
             self._died()
 
     def _begin_checks(self, now: float) -> None:
-        self._ready, self._health, self.was_killed = None, "", False
+        self._ready, self._health, self.was_killed = False, "", False
         for checker in self._checkers:
             checker.start(self.machine.generation, now)
 
@@ -322,7 +322,7 @@ class Keeper:
 
     def snapshot(self) -> WorkerSnapshot:
         """What is shown of it."""
-        now, ready = self._desk.clock.monotonic(), self.config.readiness is None or bool(self._ready)
+        now, ready = self._desk.clock.monotonic(), self.config.readiness is None or self._ready
         return view(self.name, self.machine, self.held, now, ready=ready, health=self._health, output=self.output)
 
     def kill(self) -> None:
