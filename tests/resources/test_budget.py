@@ -102,7 +102,12 @@ def test_those_that_wait_begin_when_the_level_falls() -> None:
     budget = make(clock, 85.0, slow_rate=0.01)
     budget.admit()
     done: list[int] = []
-    threads = [threading.Thread(target=lambda n=n: (budget.admit(), done.append(n))) for n in range(5)]  # type: ignore[misc]
+
+    def work(number: int) -> None:
+        budget.admit()
+        done.append(number)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(5)]
     for thread in threads:
         thread.start()
     wait_for(lambda: budget.snapshot().waiting == 5)
@@ -241,7 +246,8 @@ def test_a_protected_function_is_known_by_its_name() -> None:
 
 def test_level_changes_are_published() -> None:
     """One event a change, with why and the smoothed use."""
-    bus, events = EventBus(), []
+    bus = EventBus()
+    events: list[BudgetLevelChanged] = []
     bus.subscribe(events.append, BudgetLevelChanged, inline=True)
     clock = FakeClock()
     budget = ResourceBudget("app", clock=clock, events=bus, smoothing=0.0, hold=0.0)

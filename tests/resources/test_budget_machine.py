@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+from collections.abc import Sequence
 
 import hypothesis.strategies as st
 import pytest
@@ -20,7 +21,7 @@ RAW = BudgetConfig(smoothing=0.0, hold=0.0)
 
 
 def levels(
-    machine: BudgetMachine, values: list[tuple[float | None, float | None]], step: float = 1.0
+    machine: BudgetMachine, values: Sequence[tuple[float | None, float | None]], step: float = 1.0
 ) -> list[BudgetLevel]:
     """The level after each reading, one each ``step`` seconds from 1000 on."""
     told = []
