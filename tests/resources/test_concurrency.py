@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import threading
 import time
@@ -61,7 +62,7 @@ def test_it_converges_and_never_swings_for_ever(capacity: int, initial: int, see
     root = capacity**0.5
     assert capacity - root - 1 <= min(held)
     assert max(held) <= capacity + 3 * root + 4
-    turns = [b - a for a, b in zip(held, held[1:], strict=False) if b != a]
+    turns = [b - a for a, b in itertools.pairwise(held) if b != a]
     assert len(turns) <= 15, held
     assert server.mean_latency(settled) <= SERVICE * (1 + (3 * root + 4) / capacity) * 1.1
 
@@ -117,7 +118,7 @@ def test_measuring_takes_a_small_share_of_the_time() -> None:
 
 
 def test_failures_lower_it_and_their_end_raises_it() -> None:
-    """A cohort with more than a tenth failures lowers the limit by a fifth, down to the minimum; then it grows again."""
+    """A cohort with more than a tenth failures lowers the limit by a fifth, down to the minimum, for a time."""
     rule = machine(initial=50, minimum=2)
     now = 0.0
 
