@@ -12,10 +12,10 @@ NEEDED := curl jq
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help system install test lint format types bench demo serve scenarios clean
+.PHONY: help system install test lint format types bench demo demo-levers serve scenarios clean
 
 help: ## Show this list.
-	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 test: system $(STAMP)-dev ## Set up, then lint, format check, mypy --strict, tests and doc snippets.
 	$(BIN)/ruff check .
@@ -38,6 +38,9 @@ types: $(STAMP)-dev ## Check types with mypy --strict.
 
 demo: $(STAMP)-run ## Run the reference app through a guided incident (at most 90 s).
 	$(BIN)/python -m examples.reference_app.demo
+
+demo-levers: $(STAMP)-run ## Kill, hang, leak and crash workers, and see each repaired or given up in time (at most 90 s).
+	$(BIN)/python -m examples.demo_levers
 
 serve: $(STAMP)-run ## Run the reference app on port 3001 until interrupted.
 	$(BIN)/python -m examples.reference_app

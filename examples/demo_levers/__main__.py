@@ -1,0 +1,82 @@
+"""Run all faults: ``python -m examples.demo_levers``. Exit code 0 only if everything held."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+from examples.demo_levers.measuring import Results, Watch
+from examples.demo_levers.provider_faults import SupervisedProvider
+from examples.demo_levers.queue_faults import StuckQueue
+from examples.reference_app.story import Story
+from selfheal.events import EventBus
+
+LIMIT = 90.0
+_HEADER = """selfheal: levers that really move. Faults on real processes, with bounds and measured times.
+
+Each bound is the sum of the settings it follows from, and of a slack for what no setting decides: how long this
+machine takes to start an interpreter. Logs and files: {directory}"""
+
+
+def main() -> int:
+    """Run everything in a fresh directory, which is removed when all went well."""
+    directory = Path(tempfile.mkdtemp(prefix="selfheal-levers-"))
+    logging.basicConfig(filename=directory / "demo.log", level=logging.INFO)
+    print(_HEADER.format(directory=directory))
+    story = Story()
+    results = Results(story)
+    events = EventBus()
+    watch = Watch(events)
+    try:
+        _provider(directory / "supervised", results, events, watch)
+        _queue(directory, results, events)
+    except KeyboardInterrupt:
+        print("\ninterrupted")
+        return 130
+    finally:
+        watch.close()
+        events.drain()
+    held = _verdict(story, results)
+    if held:
+        shutil.rmtree(directory)
+    return 0 if held else 1
+
+
+def _provider(directory: Path, results: Results, events: EventBus, watch: Watch) -> None:
+    directory.mkdir()
+    provider = SupervisedProvider(directory, events, watch)
+    try:
+        provider.start()
+        provider.killed(results)
+        provider.hung(results)
+        provider.exits_at_once(results)
+    finally:
+        provider.supervisor.shutdown(5.0)
+
+
+def _queue(directory: Path, results: Results, events: EventBus) -> None:
+    queue = StuckQueue(directory, events)
+    try:
+        queue.times_out(results)
+        queue.is_redistributed(results)
+    finally:
+        queue.close()
+
+
+def _verdict(story: Story, results: Results) -> bool:
+    print(f"\n{results.table()}\n")
+    left = results.orphans()
+    threads = [thread.name for thread in threading.enumerate() if thread is not threading.current_thread()]
+    story.expect("every fault was seen, and ended, within its bound", results.held, f"{len(results.rows)} faults")
+    story.expect("no process is left", not left, left or "none")
+    story.expect("no thread is left", not threads, threads or "none")
+    story.expect(f"all within {LIMIT:.0f} s", story.seconds <= LIMIT, f"{story.seconds:.1f} s")
+    return story.verdict()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
