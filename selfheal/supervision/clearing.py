@@ -14,6 +14,8 @@ logger = logging.getLogger("selfheal.supervision")
 CLEAR_WITHIN = 2.0
 """Seconds that what was left behind is given to end before it is killed."""
 CLEAR_EVERY = 0.05
+_FIRST_LOOK = 0.002
+"""Seconds to the first look; the pauses between looks double from here on."""
 GIVE_UP = 5.0
 """Seconds of killing after which what cannot be killed is left."""
 
@@ -33,7 +35,8 @@ class Clearing:
         self, token: str, held: Held | None, exit: Exit | None, now: float, patience: float = CLEAR_WITHIN
     ) -> None:
         self.exit = exit
-        self.next = now + CLEAR_EVERY
+        self._pause = _FIRST_LOOK
+        self.next = now + self._pause
         self._token = token
         self._held = held
         self._until = now + max(patience, CLEAR_WITHIN)
@@ -48,7 +51,8 @@ class Clearing:
             return True
         if now >= self._until:
             send(left, signal.SIGKILL)
-        self.next = now + CLEAR_EVERY
+        self._pause = min(2 * self._pause, CLEAR_EVERY)
+        self.next = now + self._pause
         return False
 
     def _left(self) -> list[Stat]:

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 
-from selfheal.supervision.processes import Stat, bearers, is_over, look, members, pin, reap, reap_group, send, stat
+from selfheal.supervision.processes import Stat, family, is_over, look, pin, reap, reap_group, send, stat
 from selfheal.supervision.records import Pid
 
 
@@ -55,33 +55,26 @@ class Held:
 
     def end(self, number: int) -> None:
         """Signal its group, and what else is in its session; then wake those that are stopped, so that they act."""
-        self._send(number, signal.SIGCONT)
+        self._send([s for s in self.left() if s.session == self.pid], number, signal.SIGCONT)
 
     def kill(self) -> None:
         """Kill its session, and what left it."""
-        self._send(signal.SIGKILL)
-        send(self.escaped(), signal.SIGKILL)
+        self._send(self.left(), signal.SIGKILL)
 
-    def _send(self, *numbers: int) -> None:
+    def _send(self, others: list[Stat], *numbers: int) -> None:
         known = pin(self.pid, self.started)
         if known is not None:  # alive, or dead and not reaped: in either case its id is nobody else's
             os.close(known)
-        rest = [m for m in members(self.pid, self.started) if known is None or m.group != self.pid]
+            others = [s for s in others if s.group != self.pid]
         for number in numbers:
             if known is not None:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(self.pid, number)
-            send(rest, number)
-
-    def escaped(self) -> list[Stat]:
-        """Live processes that it started and that made themselves a session of their own."""
-        return [s for s in bearers(self._token).get(self._token, []) if s.session != self.pid]
+            send(others, number)
 
     def left(self) -> list[Stat]:
-        """What of it still lives, itself apart."""
-        everything = {s.pid: s for s in [*members(self.pid, self.started), *self.escaped()]}
-        everything.pop(self.pid, None)
-        return list(everything.values())
+        """What of it still lives, itself apart: its session, and what it started elsewhere."""
+        return family(self.pid, self.started, self._token)
 
     def sweep(self) -> None:
         """Reap what came to us as orphans of its group."""

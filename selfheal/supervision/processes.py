@@ -115,15 +115,22 @@ def _same_files(pid: int) -> bool:
         return False
 
 
-def members(session: int, since: int) -> list[Stat]:
-    """Live processes of a session that is known to be a worker's.
+def family(session: int, since: int, token: str) -> list[Stat]:
+    """Live processes that a worker started: those of its session, and those that carry its token elsewhere.
 
     Args:
-        session: its id.
-        since: when its leader started: nothing older belongs to it.
+        session: that of the worker: its process id.
+        since: when it started: nothing older belongs to it, which spares most of the looking.
+        token: what it has in its environment.
     """
-    found = (stat(pid) for pid in everybody())
-    return [s for s in found if s is not None and s.session == session and s.started >= since and not s.dead]
+    found = []
+    for pid in everybody():
+        about = stat(pid)
+        if about is None or about.dead or about.started < since or pid == session:
+            continue
+        if about.session == session or (environment(pid).get(TOKEN) == token and _same_files(pid)):
+            found.append(about)
+    return found
 
 
 def pin(pid: int, started: int) -> int | None:

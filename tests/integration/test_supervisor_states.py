@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import socket
@@ -42,6 +43,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def known_dead(run: Rig, pid: int) -> bool:
+    """Whether the end of a process was told."""
+    return any(event.pid == pid for event in run.of(WorkerExited))
+
+
 def test_running_only_when_up_and_well(run: Rig, tmp_path: Path) -> None:
     """A worker whose health endpoint says 503 stays STARTING until it says 200, whatever its uptime."""
     told, port = tmp_path / "told", free_port()
@@ -76,7 +82,7 @@ def test_a_crash_is_noticed_within_100_ms_and_mended(run: Rig) -> None:
         assert pid is not None
         at = time.monotonic()
         os.kill(pid, signal.SIGKILL)
-        until(lambda pid=pid: any(e.pid == pid for e in run.of(WorkerExited)))
+        until(functools.partial(known_dead, run, pid))
         noticed.append(run.when(WorkerExited) - at)
     worker = made.wait_for("w", "RUNNING")
 
