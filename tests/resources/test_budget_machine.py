@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import hypothesis.strategies as st
 import pytest
@@ -254,3 +256,16 @@ class BudgetAgainstModel(RuleBasedStateMachine):
 
 TestBudgetAgainstModel = BudgetAgainstModel.TestCase
 TestBudgetAgainstModel.settings = settings(max_examples=60, stateful_step_count=40)
+
+
+def test_the_diagram_is_the_machine() -> None:
+    """The reference page draws exactly the moves that the machine makes under any readings."""
+    page = Path(__file__).parents[2] / "docs" / "reference" / "resource-budget.md"
+    drawn = set(re.findall(r"^    (\w+) --> (\w+):", page.read_text(), re.M))
+    made = set()
+    for values in itertools.product([10.0, 75.0, 85.0, 95.0], repeat=5):
+        machine = BudgetMachine(BudgetConfig(smoothing=0.0, hold=1.0), 1000.0)
+        for number, value in enumerate(values):
+            made |= {(m.old.value, m.new.value) for m in machine.observe(Usage(cpu=value), 1000.0 + number)}
+
+    assert drawn == made
