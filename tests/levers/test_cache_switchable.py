@@ -175,12 +175,10 @@ def test_threads_may_use_and_switch_it_at_once() -> None:
     """Under threads that call, clear and switch, answers stay right and the bound holds."""
     cache = SwitchableCache(maxsize=8)
     fn = cache(lambda x: x + 1)
-    wrong = []
+    wrong: list[int] = []
 
     def call() -> None:
-        for x in range(2000):
-            if fn(x % 16) != x % 16 + 1 or cache.size().entries > 8:
-                wrong.append(x)
+        wrong.extend(x for x in range(2000) if fn(x % 16) != x % 16 + 1 or cache.size().entries > 8)
 
     def switch() -> None:
         for _ in range(500):
