@@ -21,6 +21,9 @@ logger = logging.getLogger("selfheal.resources")
 ALWAYS_PROTECTED = ("healing", "preventive-healing", "resource-budget*", "selfheal", "selfheal.*", "selfheal-*")
 """What no budget touches, whatever the host says: selfheal's own work, by the names it goes under."""
 
+_REMEMBERED = 1_000
+"""Names whose protection is not looked up twice, at most."""
+
 KEPT = 100
 """Deeds that are kept for the report."""
 
@@ -82,10 +85,16 @@ class Protection:
         for name in self.names:
             if type(name) is not str or not name.strip():
                 raise ConfigError("ResourceBudget.protected", name, "made of names that are not blank")
+        self._known: dict[str, bool] = {}
 
     def covers(self, name: str) -> bool:
         """Whether ``name`` is protected."""
-        return any(fnmatch.fnmatchcase(name, pattern) for pattern in self.names)
+        known = self._known.get(name)
+        if known is None:
+            known = any(fnmatch.fnmatchcase(name, pattern) for pattern in self.names)
+            if len(self._known) < _REMEMBERED:
+                self._known[name] = known
+        return known
 
     def among(self, names: Iterable[str]) -> list[str]:
         """Those of ``names`` that are protected."""

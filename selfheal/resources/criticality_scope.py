@@ -18,6 +18,7 @@ from selfheal.resources.criticality import Criticality
 _current: contextvars.ContextVar[Criticality] = contextvars.ContextVar(
     "selfheal_criticality", default=Criticality.DEFAULT
 )
+_BY_WORD = {criticality.value: criticality for criticality in Criticality}
 
 
 def current_criticality() -> Criticality:
@@ -33,8 +34,9 @@ def to_criticality(value: object, where: str = "criticality") -> Criticality:
     """
     if value is None:
         return _current.get()
-    if isinstance(value, str) and value in list(Criticality):
-        return Criticality(value)
+    known = _BY_WORD.get(value) if isinstance(value, str) else None
+    if known is not None:
+        return known
     raise ConfigError(where, value, "one of " + ", ".join(repr(one.value) for one in Criticality), "'default'")
 
 

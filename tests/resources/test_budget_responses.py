@@ -12,7 +12,17 @@ from hypothesis import given
 
 from selfheal.errors import ConfigError
 from selfheal.events import BudgetResponded, EventBus
-from selfheal.resources import BudgetLevel, ClearCaches, Do, RateLimiter, ResourceBudget, Suspend, Throttle, Usage
+from selfheal.resources import (
+    BudgetLevel,
+    ClearCaches,
+    Do,
+    RateLimiter,
+    ResourceBudget,
+    Suspend,
+    TaskQueue,
+    Throttle,
+    Usage,
+)
 from selfheal.resources.budget_responding import Protection, Responding
 from selfheal.tasks import TaskRegistry
 from selfheal.testing import FakeClock
@@ -243,6 +253,16 @@ def test_a_task_that_cannot_be_held_back_is_told_and_the_others_are() -> None:
     rig.to(NORMAL)
     assert enabled(tasks) == {"reports"}
     tasks.shutdown()
+
+
+def test_a_queue_is_slowed_down_and_back() -> None:
+    """A real task queue hands out its work more slowly while the budget is over."""
+    queue = TaskQueue("mail", clock=FakeClock())
+    rig = Rig(Do("slow the queue", lambda level: queue.slow_down(4), lambda: queue.slow_down(1)))
+    rig.to(SLOW)
+    assert queue.snapshot().slow_factor == 4
+    rig.to(NORMAL)
+    assert queue.snapshot().slow_factor == 1
 
 
 def test_close_undoes_everything() -> None:
