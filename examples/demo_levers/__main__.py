@@ -12,6 +12,7 @@ from pathlib import Path
 from examples.demo_levers.measuring import Results, Watch
 from examples.demo_levers.provider_faults import SupervisedProvider
 from examples.demo_levers.queue_faults import StuckQueue
+from examples.demo_levers.worker_faults import FaultyWorkers
 from examples.reference_app.story import Story
 from selfheal.events import EventBus
 
@@ -33,6 +34,7 @@ def main() -> int:
     watch = Watch(events)
     try:
         _provider(directory / "supervised", results, events, watch)
+        _workers(directory, results, events, watch)
         _queue(directory, results, events)
     except KeyboardInterrupt:
         print("\ninterrupted")
@@ -56,6 +58,15 @@ def _provider(directory: Path, results: Results, events: EventBus, watch: Watch)
         provider.exits_at_once(results)
     finally:
         provider.supervisor.shutdown(5.0)
+
+
+def _workers(directory: Path, results: Results, events: EventBus, watch: Watch) -> None:
+    workers = FaultyWorkers(directory, events, watch)
+    workers.killed(results)
+    workers.hung(results)
+    workers.leaks(results)
+    workers.exits_at_once(results)
+    workers.deadly_text(results)
 
 
 def _queue(directory: Path, results: Results, events: EventBus) -> None:
