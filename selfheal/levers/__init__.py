@@ -5,16 +5,28 @@ from selfheal.levers.cache_records import CacheSize, ClearReport
 from selfheal.levers.cache_switchable import SwitchableCache, SwitchableCacheConfig, SwitchableCacheSnapshot
 from selfheal.levers.fallback import FallbackSwitch
 from selfheal.levers.fallback_machine import FallbackConfig, FallbackSnapshot
+from selfheal.levers.notify import ConsoleNotifier, FileNotifier, LogNotifier, Notification, Notifier
+from selfheal.levers.notify_fanout import Delivery, Notifiers, NotifierSnapshot
+from selfheal.levers.notify_webhook import WebhookNotifier
 
 __all__ = [
     "CacheControl",
     "CacheSize",
     "ClearReport",
+    "ConsoleNotifier",
+    "Delivery",
     "DirectoryCacheConfig",
     "FallbackConfig",
     "FallbackSnapshot",
     "FallbackSwitch",
+    "FileNotifier",
+    "LogNotifier",
+    "Notification",
+    "Notifier",
+    "NotifierSnapshot",
+    "Notifiers",
     "SwitchableCache",
     "SwitchableCacheConfig",
     "SwitchableCacheSnapshot",
+    "WebhookNotifier",
 ]

@@ -13,6 +13,7 @@ from selfheal.clock import SYSTEM_CLOCK, Clock
 from selfheal.errors import CircuitOpenError, ConfigError
 from selfheal.events import DEFAULT_BUS, EventBus, FallbackSwitched
 from selfheal.forking import track
+from selfheal.levers.fallback_checks import check_known, check_named, make_config
 from selfheal.levers.fallback_machine import FallbackConfig, FallbackMachine, FallbackSnapshot, Move
 from selfheal.redaction import scrub
 
@@ -70,14 +71,14 @@ class FallbackSwitch:
         events: EventBus = DEFAULT_BUS,
         **options: Any,
     ) -> None:
-        config = _settings({"name": name, **options})
+        config = make_config({"name": name, **options})
         self.name = config.name
-        self._providers = _named("providers", providers)
+        self._providers = check_named("providers", providers)
         if not self._providers:
             raise ConfigError("FallbackSwitch.providers", providers, "at least one provider, in order of preference")
-        self._probes = _named("probes", probes or {}, self._providers)
+        self._probes = check_named("probes", probes or {}, self._providers)
         self._breakers = dict(breakers or {})
-        _known("breakers", self._breakers, self._providers)
+        check_known("breakers", self._breakers, self._providers)
         self._clock, self._events = clock, events
         self._lock = threading.Lock()
         self._machine = FallbackMachine(config, tuple(self._providers), clock.monotonic())
@@ -331,27 +332,3 @@ def _close(result: object) -> None:
     close = getattr(result, "close", None)
     if callable(close):
         close()
-
-
-def _settings(options: dict[str, Any]) -> FallbackConfig:
-    known = {field.name for field in attrs.fields(FallbackConfig)}
-    for key in options:
-        if key not in known:
-            raise ConfigError("option of FallbackSwitch", key, f"one of {', '.join(sorted(known))}")
-    return FallbackConfig(**options)
-
-
-def _named(what: str, given: object, known: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    if not isinstance(given, Mapping):
-        raise ConfigError(f"FallbackSwitch.{what}", given, "a mapping of names to callables")
-    _known(what, given, given if known is None else known)
-    for name, target in given.items():
-        if not isinstance(name, str) or not name.strip() or not callable(target):
-            raise ConfigError(f"FallbackSwitch.{what}[{name!r}]", target, "a callable under a name that is not blank")
-    return dict(given)
-
-
-def _known(what: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> None:
-    for name in given:
-        if name not in known:
-            raise ConfigError(f"FallbackSwitch.{what}", name, f"names of providers ({', '.join(known)})")

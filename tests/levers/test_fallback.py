@@ -139,7 +139,7 @@ def test_it_stays_away_at_least_that_long() -> None:
 
 
 def test_a_return_that_does_not_last_doubles_the_stay() -> None:
-    """A provider that only looks well is gone back to ever more rarely; once it lasts, the stay is the first one again."""
+    """A provider that only looks well is gone back to ever more rarely; once it lasts, the stay is short again."""
     rig = Rig(probe_every=1.0, return_after=1, minimum_stay=60.0, longest_stay=300.0)
     away = []
     for _ in range(5):
