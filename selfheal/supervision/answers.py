@@ -10,6 +10,12 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 
+class Coming(concurrent.futures.Future[Any]):
+    """An answer on its way. Where nobody waits for it any more, ``given_up`` says so."""
+
+    given_up = False
+
+
 class Answer(Generic[T]):
     """An answer to come.
 
@@ -22,7 +28,7 @@ class Answer(Generic[T]):
 
     def __init__(
         self,
-        future: concurrent.futures.Future[Any] | None,
+        future: Coming | None,
         otherwise: Callable[[], T],
         patience: float | None = None,
         thread: threading.Thread | None = None,
@@ -39,6 +45,7 @@ class Answer(Generic[T]):
         try:
             answer: T = self._future.result(self._patience)
         except concurrent.futures.TimeoutError:
+            self._future.given_up = True
             return self._otherwise()
         return answer
 
@@ -49,7 +56,10 @@ class Answer(Generic[T]):
         if self._future is None or self._thread is threading.current_thread():
             return self._otherwise()
         coming = asyncio.wrap_future(self._future)
-        await asyncio.wait({coming}, timeout=self._patience)
+        try:
+            await asyncio.wait({coming}, timeout=self._patience)
+        finally:
+            self._future.given_up = not coming.done()
         if not coming.done():
             return self._otherwise()
         answer: T = coming.result()

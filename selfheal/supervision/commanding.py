@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ from selfheal.clock import Clock
 from selfheal.errors import ConfigError, NotFoundError, ResetNeededError, SupervisorStoppedError, WorkerHeldError
 from selfheal.events import Event
 from selfheal.forking import track
-from selfheal.supervision.answers import Answer
+from selfheal.supervision.answers import Answer, Coming
 from selfheal.supervision.configs import SupervisorConfig, WorkerConfig
 from selfheal.supervision.engine import Engine
 from selfheal.supervision.keeping import Keeper
@@ -76,6 +75,14 @@ class Commander:
         track(self)
         return engine
 
+    def prepare(self, name: str | None) -> Engine:
+        """Begin, for a start of ``name``. It may take a while: the directory is taken, processes are looked for.
+
+        Raises:
+            NotFoundError: if there is no such worker.
+        """
+        return self.begin("start()" if name is None else f"start({self._known(name)!r})")
+
     def _refusal(self, what: str) -> SupervisorStoppedError:
         whys = {"forked": "it belongs to the parent process", "new": "it was not started: call start()"}
         return SupervisorStoppedError(what, whys.get(self.state, "it was shut down"))
@@ -118,7 +125,7 @@ class Commander:
                 if idle and keeper.config.autostart and not keeper.retired:
                     keeper.obey(keeper.machine.start(self._clock.monotonic(), by))
 
-        engine = self.begin("start()")
+        engine = self.prepare(None)
         return self._answer(engine.submit(lambda: act(engine)), lambda: None)
 
     def start(self, name: str, by: str) -> Answer[WorkerSnapshot]:
@@ -129,8 +136,7 @@ class Commander:
             keeper.obey(keeper.machine.start(self._clock.monotonic(), by))
             return keeper.snapshot()
 
-        self._known(name)
-        self.begin(f"start({name!r})")
+        self.prepare(name)
         return self._about(f"start({name!r})", name, act)
 
     def stop(self, name: str, reason: str, by: str, timeout: float | None) -> Answer[WorkerSnapshot]:
@@ -145,20 +151,17 @@ class Commander:
 
     def restart(self, name: str, reason: str, by: str, timeout: float | None) -> Answer[WorkerSnapshot]:
         """End the process of one, and start another."""
-        before = -1
 
         def act(keeper: Keeper) -> WorkerSnapshot:
-            nonlocal before
             _not_failed(keeper)
             if keeper.machine.held:
                 raise WorkerHeldError(name, keeper.machine.reason)
-            before = keeper.machine.generation
             keeper.obey(keeper.machine.restart(self._clock.monotonic(), reason, by))
             return keeper.snapshot()
 
         def done(keeper: Keeper) -> bool:
             machine = keeper.machine
-            return machine.generation != before if machine.alive else machine.state is not WorkerState.STARTING
+            return machine.ending is None if machine.alive else machine.state is not WorkerState.STARTING
 
         patience = self._config.workers[self._known(name)].stop.grace + MARGIN if timeout is None else timeout
         return self._about(f"restart({name!r})", name, act, done, patience)
@@ -180,7 +183,7 @@ class Commander:
 
     def wait_for(self, name: str, states: tuple[str, ...], timeout: float) -> Answer[WorkerSnapshot]:
         """Wait until one is in one of ``states``."""
-        wanted = {WorkerState(state) for state in states}
+        wanted = {_state(state) for state in states}
         act, holds = Keeper.snapshot, lambda keeper: keeper.machine.state in wanted
         return self._about(f"wait_for({name!r})", self._known(name), act, holds, timeout)
 
@@ -248,9 +251,7 @@ class Commander:
             raise self._refusal(what)
         return self._answer(future, engine.keepers[name].snapshot, patience)
 
-    def _answer(
-        self, future: concurrent.futures.Future[Any] | None, otherwise: Callable[[], T], patience: float | None = None
-    ) -> Answer[T]:
+    def _answer(self, future: Coming | None, otherwise: Callable[[], T], patience: float | None = None) -> Answer[T]:
         return Answer(future, otherwise, patience, self._thread)
 
     # Forks.
@@ -286,3 +287,11 @@ def _check_timeout(timeout: object) -> None:
 def _check_reason(reason: object) -> None:
     if not isinstance(reason, str) or not reason.strip():
         raise ConfigError("reason of Supervisor.reset", reason, "text that says what was done about the failure")
+
+
+def _state(name: str) -> WorkerState:
+    try:
+        return WorkerState(name)
+    except ValueError:
+        accepted = ", ".join(WorkerState)
+        raise ConfigError("state of Supervisor.wait_for", name, f"one of {accepted}") from None

@@ -12,7 +12,6 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ import attrs
 from selfheal.clock import SYSTEM_CLOCK, Clock
 from selfheal.errors import StateDirTakenError
 from selfheal.events import Event
+from selfheal.supervision.answers import Coming
 from selfheal.supervision.configs import StopPolicy, SupervisorConfig, WorkerConfig
 from selfheal.supervision.keeping import Keeper
 from selfheal.supervision.launching import Places, take_lock
@@ -42,7 +42,7 @@ _LONGEST = 3_600.0
 class _Awaited:
     """A call whose answer waits until something holds."""
 
-    future: Future[Any]
+    future: Coming
     holds: Callable[[], bool]
     answer: Callable[[], Any]
 
@@ -65,7 +65,7 @@ class Engine:
         self.spawning: contextlib.AbstractContextManager[object] = self.spawn_lock
         self._config = config
         self._folder = folder
-        self._calls: deque[tuple[Future[Any], Callable[[], Any], Callable[[], bool] | None]] = deque()
+        self._calls: deque[tuple[Coming, Callable[[], Any], Callable[[], bool] | None]] = deque()
         self._awaited: list[_Awaited] = []
         self._selector = selectors.DefaultSelector()
         self._wakeup = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -118,7 +118,7 @@ class Engine:
 
     # Calls from other threads.
 
-    def submit(self, act: Callable[[], Any], holds: Callable[[], bool] | None = None) -> Future[Any] | None:
+    def submit(self, act: Callable[[], Any], holds: Callable[[], bool] | None = None) -> Coming | None:
         """Have ``act`` called by the engine's thread.
 
         Args:
@@ -128,7 +128,7 @@ class Engine:
         Returns:
             The answer to come; ``None`` if the engine is closed.
         """
-        future: Future[Any] = Future()
+        future = Coming()
         with self._open:
             if self._closed:
                 return None
@@ -155,12 +155,15 @@ class Engine:
                 self._awaited.append(_Awaited(future, holds, result))
 
     def _answer_awaited(self, *, all_of_them: bool = False) -> None:
-        waiting, self._awaited = self._awaited, []
+        waiting, self._awaited = [a for a in self._awaited if not a.future.given_up], []
         for awaited in waiting:
-            if all_of_them or awaited.holds():
-                awaited.future.set_result(awaited.answer())
-            else:
-                self._awaited.append(awaited)
+            try:
+                if all_of_them or awaited.holds():
+                    awaited.future.set_result(awaited.answer())
+                else:
+                    self._awaited.append(awaited)
+            except Exception as error:
+                awaited.future.set_exception(error)
 
     # The loop.
 

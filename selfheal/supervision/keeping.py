@@ -223,6 +223,7 @@ class Keeper:
             memory_ran_out=memory_kills(os.getpid()) > self._kills,
         )
         self._tell.exited(held.pid, exit, now - self.machine.started)
+        self._told_readiness(self.machine.generation, (False, "its process ended"))
         left = held.left()
         if not left:
             self._finish(exit, now)

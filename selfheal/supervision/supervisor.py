@@ -59,9 +59,9 @@ class Supervisor:
         if folder is None:
             raise ConfigError("state_dir", None, "a directory, in the configuration or as an argument")
         self.config = config
-        self.state_dir = folder
-        _refuse(config, folder, source)
-        self._commander = Commander(config, folder, clock, events.publish)
+        self.state_dir = folder.absolute()  # workers have directories of their own
+        _refuse(config, self.state_dir, source)
+        self._commander = Commander(config, self.state_dir, clock, events.publish)
 
     def __repr__(self) -> str:
         return f"Supervisor({', '.join(self.config.workers)}; {self._commander.state})"
@@ -105,6 +105,9 @@ class Supervisor:
 
     async def astart(self, name: str | None = None, *, by: str = "") -> None:
         """:meth:`start` for coroutines."""
+        import asyncio  # 60 ms to import: only who waits in a coroutine pays
+
+        await asyncio.to_thread(self._commander.prepare, name)
         await (self._commander.start_all(by) if name is None else self._commander.start(name, by)).await_it()
         atexit.register(self._at_exit)
 
@@ -184,6 +187,7 @@ class Supervisor:
         """Wait until a worker is in one of ``states``, at most ``timeout`` seconds; return it as it then is.
 
         Raises:
+            ConfigError: if there is no such state.
             NotFoundError: if there is no such worker.
             SupervisorStoppedError: if the supervisor is not at work.
         """

@@ -143,6 +143,38 @@ def test_nothing_is_done_before_and_after(run: Rig) -> None:
     assert made.status("w").state == "STOPPED"
 
 
+def test_a_state_that_is_none_is_refused(run: Rig) -> None:
+    """A misspelt state is told, not waited for."""
+    made = run.started(w=run.worker(sh(FOR_EVER)))
+    with pytest.raises(ConfigError, match=r"one of STARTING, RUNNING, BACKOFF, FAILED, STOPPED, got 'RUNING'"):
+        made.wait_for("w", "RUNING")
+
+
+def test_waits_that_ran_out_are_forgotten(run: Rig) -> None:
+    """Asking in vain again and again piles nothing up."""
+    made = run.started(w=run.worker(sh(FOR_EVER)))
+    for _ in range(20):
+        made.wait_for("w", "FAILED", timeout=0.001)
+    made.poll()
+    engine = made._commander._engine
+
+    assert engine is not None
+    assert len(engine._awaited) == 0
+
+
+def test_a_relative_directory_is_that_of_the_host(run: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that runs elsewhere beats into the directory of the host all the same."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    beat = 'while :; do touch "$SELFHEAL_HEARTBEAT"; sleep 0.05; done'
+    settings = run.worker(sh(beat), cwd="elsewhere", health={"type": "heartbeat", "every": 0.1}, start_timeout=20.0)
+    made = Supervisor({"workers": {"w": settings}, "state_dir": "run"}, events=run.bus)
+    run.made.append(made)
+    made.start()
+
+    assert made.wait_for("w", "RUNNING").health == "beats"
+
+
 @pytest.mark.parametrize("timeout", [-1, float("nan"), float("inf"), True, "1"])
 def test_a_timeout_is_a_number_of_seconds(run: Rig, timeout: float) -> None:
     """What is no time is refused before anything is stopped."""
