@@ -112,6 +112,24 @@ def test_default_goes_before_sheddable_and_first_come_before_later() -> None:
     assert isinstance(machine.poll(sheddable, at(1030.0)), Admitted | Refused)
 
 
+def test_turns_are_rarer_at_shed() -> None:
+    """A turn taken at SHED leaves the gap of ``shed_rate``, one at SLOW that of ``slow_rate``."""
+    for level, gap in ((SLOW, 2.0), (SHED, 5.0)):
+        machine = AdmissionMachine(BudgetConfig(slow_rate=0.5, shed_rate=0.2))
+        assert isinstance(machine.arrive(DEFAULT, None, at(1000.0, level)), Admitted)
+        ticket = waiting(machine, DEFAULT, 1000.0)
+
+        assert machine.poll(ticket, at(1000.0, level)) == Wait(1000.0 + gap)
+
+
+def test_a_more_critical_newcomer_takes_the_turn_that_is_due() -> None:
+    """It does not queue behind less critical work; equally critical work does."""
+    machine = busy()
+    waiting(machine, SHEDDABLE, 1000.0)
+    assert isinstance(machine.arrive(SHEDDABLE, None, at(1010.0)), Ticket)
+    assert isinstance(machine.arrive(DEFAULT, None, at(1010.0)), Admitted)
+
+
 def test_age_makes_critical() -> None:
     """After 60 s default work counts as critical and begins; sheddable counts as default, and after 120 s begins."""
     config = BudgetConfig(slow_rate=0.001, shed_rate=0.001, max_wait=500.0)

@@ -171,6 +171,8 @@ def test_the_sentinel_of_version_1_is_no_limit(tmp_path: Path) -> None:
     usage = reader(version_1(tmp_path, NONE_V1, "-1\n"), FakeClock()).read()
 
     assert (usage.memory_source, usage.cpu_source, usage.problems) == ("machine", "machine", ())
+    blind = reader(version_1(tmp_path, NONE_V1, "-1\n"), FakeClock(), FakeMachine(broken=True)).read()
+    assert (blind.memory_source, blind.memory_limit) == ("unknown", None)
 
 
 def test_cpu_time_accounted_in_a_hierarchy_of_its_own(tmp_path: Path) -> None:
@@ -196,10 +198,11 @@ def test_a_container_that_sees_only_its_own_part_of_the_tree(tmp_path: Path) -> 
     assert reader(root, FakeClock()).read().memory == 50.0
 
 
-@pytest.mark.parametrize("path", ["/../../elsewhere", "/gone", "/a/../../../etc"])
+@pytest.mark.parametrize("path", ["/../../../proc", "/gone", "/pod/../../../../proc"])
 def test_a_path_that_leads_nowhere_is_the_mount_point(tmp_path: Path, path: str) -> None:
     """A path outside the mount is never followed out of it."""
     files = {"sys/fs/cgroup/memory.max": f"{GIB}\n", "sys/fs/cgroup/memory.current": f"{GIB // 2}\n"}
+    files |= {"proc/memory.max": "1000\n", "proc/memory.current": "900\n", "sys/fs/cgroup/pod/x": ""}
     root = version_2(tmp_path / "root", own="/")
     write(root, {"proc/self/cgroup": f"0::{path}\n", **files})
 
