@@ -8,14 +8,27 @@ from selfheal.levers.fallback_machine import FallbackConfig, FallbackSnapshot
 from selfheal.levers.notify import ConsoleNotifier, FileNotifier, LogNotifier, Notification, Notifier
 from selfheal.levers.notify_fanout import Delivery, Notifiers, NotifierSnapshot
 from selfheal.levers.notify_webhook import WebhookNotifier
+from selfheal.levers.protocols import (
+    Caching,
+    Fallback,
+    Notifying,
+    RateLimiting,
+    Scaling,
+    ServiceControl,
+    Snapshotting,
+    TaskRedistribution,
+)
+from selfheal.levers.snapshotter import Snapshotter, SnapshotterConfig
 
 __all__ = [
     "CacheControl",
     "CacheSize",
+    "Caching",
     "ClearReport",
     "ConsoleNotifier",
     "Delivery",
     "DirectoryCacheConfig",
+    "Fallback",
     "FallbackConfig",
     "FallbackSnapshot",
     "FallbackSwitch",
@@ -25,8 +38,16 @@ __all__ = [
     "Notifier",
     "NotifierSnapshot",
     "Notifiers",
+    "Notifying",
+    "RateLimiting",
+    "Scaling",
+    "ServiceControl",
+    "Snapshotter",
+    "SnapshotterConfig",
+    "Snapshotting",
     "SwitchableCache",
     "SwitchableCacheConfig",
     "SwitchableCacheSnapshot",
+    "TaskRedistribution",
     "WebhookNotifier",
 ]
