@@ -312,3 +312,33 @@ print(most, zombies(), made.status("w").state, flush=True)
     most, left, state = out.split()
 
     assert (int(most) > 0, left, state) == (True, "0", "RUNNING")
+
+
+STARTING = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[1])
+from selfheal.supervision import Supervisor, keeping
+die = lambda *arguments: os.kill(os.getpid(), signal.SIGKILL)
+if sys.argv[6] == "before":
+    keeping.launch = die
+else:
+    keeping.Held.spawned = die
+worker = {"command": ["/bin/sh", "-c", sys.argv[3]], "env": {sys.argv[4]: sys.argv[5]}, "min_uptime": 0.1}
+Supervisor({"workers": {"w": worker}}, state_dir=sys.argv[2]).start()
+"""
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_killed_in_the_middle_of_a_start_nothing_is_started_twice(run: Rig, moment: str) -> None:
+    """Killed right before there is a process, the next starts it; right after, before it is noted, it is adopted."""
+    arguments = [str(HOST.parents[2]), str(run.folder / "state"), FOR_EVER, MARK, run.mark, moment]
+    killed = subprocess.run([sys.executable, "-c", STARTING, *arguments], check=False, timeout=LIMIT)
+    assert killed.returncode == -signal.SIGKILL
+    there = marked(run.mark)
+    again = run.started(w=run.worker(sh(FOR_EVER)))
+    worker = again.wait_for("w", "RUNNING")
+
+    assert (worker.adopted, worker.total_restarts) == (moment == "after", 0)
+    assert bool(there) is (moment == "after")
+    assert not there or worker.pid in there
+    assert {os.getsid(pid) for pid in marked(run.mark)} == {worker.pid}
