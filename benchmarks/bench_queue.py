@@ -221,7 +221,7 @@ def note(payload: str) -> None:
     time.sleep(WORK / 2)
 
 
-def drill(tasks: int, *, workers: int = 3, every: float = 0.05, seed: int = 1, timeout: float = 900.0) -> DrillReport:
+def drill(tasks: int, *, workers: int = 3, every: float = 0.15, seed: int = 1, timeout: float = 900.0) -> DrillReport:
     """Run tasks through a pool while its workers are killed, each ``every`` seconds on average."""
     rng, kills, over = random.Random(seed), 0, threading.Event()
     with tempfile.TemporaryDirectory() as directory:
@@ -247,7 +247,7 @@ def drill(tasks: int, *, workers: int = 3, every: float = 0.05, seed: int = 1, t
         pool.wait_ready()
         killer.start()
         while _left(waiting) and time.monotonic() - began < timeout:
-            time.sleep(0.05)
+            time.sleep(0.25)
         over.set()
         killer.join()
         seconds = time.monotonic() - began

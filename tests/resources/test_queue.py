@@ -182,6 +182,16 @@ def test_reprioritised_tasks_take_their_new_place(make: Make) -> None:
     assert drained(queue) == ["d", "c", "b", "a"]
 
 
+def test_critical_tasks_have_priorities_too(make: Make) -> None:
+    """A critical task made less urgent goes behind another critical one."""
+    queue = make()
+    a = queue.put("a", priority=9, criticality="critical")
+    queue.put("b", criticality="critical")
+    queue.reprioritise(a, priority=1)
+
+    assert drained(queue) == ["b", "a"]
+
+
 def test_a_critical_task_made_ordinary_waits_with_the_others(make: Make) -> None:
     """It is not delivered through its old place."""
     queue = make()
