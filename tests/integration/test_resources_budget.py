@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
@@ -12,24 +13,44 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from selfheal.errors import BudgetExceededError
 from selfheal.events import BudgetLevelChanged, EventBus
 from selfheal.resources import RateLimiter, ResourceBudget, Suspend, Throttle, Usage, UsageReader
+from selfheal.resources.usage import PsutilMachine
 from selfheal.tasks import TaskRegistry
 
 
 @contextmanager
-def hogs(count: int) -> Iterator[None]:
-    """Processes that use up as many CPUs."""
+def hogs(count: int) -> Iterator[list[int]]:
+    """Processes that use up as many CPUs; their ids."""
     running = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     try:
-        yield
+        yield [one.pid for one in running]
     finally:
         for one in running:
             one.kill()
             one.wait()
+
+
+class OfProcesses:
+    """A machine of one CPU on which nothing runs but the given processes: what others use is left out."""
+
+    def __init__(self) -> None:
+        self.pids: list[int] = []
+        self.used: dict[int, float] = {}
+
+    def cpu_times(self) -> tuple[float, float, float]:
+        for pid in self.pids:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                times = psutil.Process(pid).cpu_times()
+                self.used[pid] = times.user + times.system
+        return sum(self.used.values()), time.monotonic(), 1.0
+
+    def memory(self) -> tuple[int, int]:
+        return PsutilMachine().memory()
 
 
 def wait_for(condition: Callable[[], bool], seconds: float) -> None:
@@ -44,8 +65,25 @@ def enabled(tasks: TaskRegistry) -> set[str]:
     return {task.id for task in tasks.snapshot().tasks if task.enabled}
 
 
-def test_a_real_hog_is_seen_answered_and_forgiven(tmp_path: Path) -> None:
-    """CPU hogs bring the level up within seconds; what was turned down and held back comes back when they are gone."""
+def test_the_reader_sees_real_hogs() -> None:
+    """With a hog on every CPU the use of what this process may use goes up to SHED within seconds."""
+    budget = ResourceBudget(events=EventBus(), smoothing=0.5, memory_hard=None)
+    tasks = TaskRegistry()
+    budget.register(tasks, every=0.1)
+    try:
+        with hogs(2 * len(os.sched_getaffinity(0))):
+            wait_for(lambda: budget.level == "SHED", 20.0)
+    finally:
+        tasks.shutdown()
+    peak = budget.snapshot().peaks["cpu"]
+
+    assert peak is not None
+    assert peak > 80.0
+    assert "CPU" in budget.snapshot().reason
+
+
+def test_a_hog_is_answered_and_forgiven(tmp_path: Path) -> None:
+    """What was turned down and held back while processes hogged the CPU comes back when they are gone."""
     levels: list[str] = []
     bus = EventBus()
     bus.subscribe(lambda event: levels.append(event.new), BudgetLevelChanged, inline=True)
@@ -53,32 +91,34 @@ def test_a_real_hog_is_seen_answered_and_forgiven(tmp_path: Path) -> None:
     tasks.register_interval("reports", ran.set, 0.1)
     tasks.register_interval("billing", lambda: None, 0.1)
     limiter = RateLimiter(100, name="door", events=bus)
-    budget = ResourceBudget(  # high limits, for other tests may run beside this one
+    machine = OfProcesses()
+    budget = ResourceBudget(
+        source=UsageReader(root=tmp_path, machine=machine).read,
         responses=[Throttle(limiter), Suspend(tasks, "reports")],
         protected=["billing"],
         report_dir=tmp_path,
         events=bus,
-        cpu_enter=94.0,
-        cpu_leave=90.0,
-        cpu_shed_enter=97.0,
-        cpu_shed_leave=93.0,
+        cpu_enter=15.0,  # low, for on a busy machine the hogs get no more
+        cpu_leave=10.0,
+        cpu_shed_enter=20.0,
+        cpu_shed_leave=12.0,
         memory_hard=None,
         smoothing=0.5,
         hold=0.5,
     )
     budget.register(tasks, every=0.1)
     try:
-        with hogs(2 * len(os.sched_getaffinity(0))):
-            wait_for(lambda: budget.level == "SHED" and "reports" not in enabled(tasks), 20.0)
-            assert limiter.rate == 20.0
+        with hogs(4) as pids:
+            machine.pids = pids
+            wait_for(lambda: limiter.rate == 20.0 and "reports" not in enabled(tasks), 30.0)
             assert "billing" in enabled(tasks)
             with pytest.raises(BudgetExceededError):
                 budget.admit("sheddable")
             budget.admit("critical")
-            wait_for(lambda: "**SHED**" in (tmp_path / "resource_usage_report_latest.md").read_text(), 5.0)
-        wait_for(lambda: budget.level == "NORMAL" and limiter.rate == 100.0 and "reports" in enabled(tasks), 60.0)
+            wait_for(lambda: "**SHED**" in (tmp_path / "resource_usage_report_latest.md").read_text(), 10.0)
+        wait_for(lambda: budget.level == "NORMAL" and limiter.rate == 100.0 and "reports" in enabled(tasks), 30.0)
         ran.clear()
-        assert ran.wait(5.0)
+        assert ran.wait(10.0)
     finally:
         tasks.shutdown()
 
