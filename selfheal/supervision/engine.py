@@ -299,6 +299,6 @@ class Engine:
 
     def forked(self) -> None:
         """In a forked child: hold none of the parent's locks."""
-        with self._open:
-            self._closed = True
+        self._open = threading.Lock()  # whoever held the old one is not in this process
+        self._closed = True
         self._give_back()

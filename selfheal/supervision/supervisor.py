@@ -101,7 +101,7 @@ class Supervisor:
             SupervisorStoppedError: after a shutdown, or in a forked child.
         """
         (self._commander.start_all(by) if name is None else self._commander.start(name, by)).wait()
-        atexit.register(self._at_exit)
+        self._end_with_the_host()
 
     async def astart(self, name: str | None = None, *, by: str = "") -> None:
         """:meth:`start` for coroutines."""
@@ -109,7 +109,7 @@ class Supervisor:
 
         await asyncio.to_thread(self._commander.prepare, name)
         await (self._commander.start_all(by) if name is None else self._commander.start(name, by)).await_it()
-        atexit.register(self._at_exit)
+        self._end_with_the_host()
 
     def stop(self, name: str, *, reason: str = "stopped", by: str = "", timeout: float | None = None) -> WorkerSnapshot:
         """Stop a worker and keep it stopped: from now on only :meth:`start` with its name starts it.
@@ -220,6 +220,10 @@ class Supervisor:
         self._commander.join()  # it ends right after its answer
         atexit.unregister(self._at_exit)
         return report
+
+    def _end_with_the_host(self) -> None:
+        atexit.unregister(self._at_exit)  # once is enough
+        atexit.register(self._at_exit)
 
     def _at_exit(self) -> None:
         self.shutdown(_AT_EXIT)

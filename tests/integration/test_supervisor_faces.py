@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from selfheal.errors import ConfigError, SupervisorStoppedError
-from selfheal.events import EventBus, WorkerStateChanged
+from selfheal.events import EventBus, WorkerEnding, WorkerStateChanged
 from selfheal.status import StatusReport
 from selfheal.supervision import Supervisor, WorkerConfig
 from selfheal.supervision.configs import SupervisorConfig
@@ -201,3 +202,28 @@ def test_a_thread_asleep_costs_nothing(run: Rig) -> None:
     time.sleep(3.0)
 
     assert (time.process_time() - before) / 3.0 < 0.01
+
+
+def test_a_worker_hears_its_stop_signal_though_the_host_blocks_it(run: Rig) -> None:
+    """Signals blocked in the host's threads are not blocked in its workers, which would then all be killed."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    try:
+        made = run.started(w=run.worker(["sleep", "1000"]))
+        made.wait_for("w", "RUNNING")
+        made.stop("w")
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    assert [(e.ending, e.forced) for e in run.of(WorkerEnding)] == [("stop", False)]
+
+
+def test_a_host_that_ignores_sigchld_loses_the_exit_code_and_no_worker(run: Rig) -> None:
+    """Where the kernel reaps children by itself, how they ended is not known; they are restarted all the same."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        made = run.started(w=run.worker(sh("exit 3"), restart={"intensity": 1}))
+        failed = made.wait_for("w", "FAILED")
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+    assert (failed.last_exit_kind, failed.total_restarts) == ("unknown", 1)
