@@ -22,7 +22,7 @@ import attrs
 from selfheal.clock import Clock
 from selfheal.errors import ConfigError
 from selfheal.levers.notify import ConsoleNotifier, FileNotifier, FileNotifierConfig, LogNotifier, Notifier
-from selfheal.levers.notify_fanout import NotifiersConfig
+from selfheal.levers.notify_gate import NotifiersConfig
 from selfheal.levers.notify_webhook import WebhookConfig, WebhookNotifier
 
 

@@ -25,7 +25,7 @@ from selfheal.levers import (
     Notifiers,
     WebhookNotifier,
 )
-from selfheal.levers.notify_fanout import Gate, NotifiersConfig
+from selfheal.levers.notify_gate import Gate, NotifiersConfig
 from selfheal.testing import FakeClock
 
 FULL = Notification(title="disk full", body="98 %", severity="critical", at=5.0, labels={"host": "a"})
