@@ -96,7 +96,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         run = runner(arguments[0])
     except ConfigError as error:
-        line.send(refused=text_of(error))
+        line.send(refused=str(error).rstrip("."))
         return REFUSED
     line.send(ready=os.getpid())
     while "stop" not in (message := line.inbox.get()):
