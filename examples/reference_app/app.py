@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from collections.abc import Mapping
 from typing import Any
 
-import attrs
-import psutil
-
+from examples.reference_app.budget import make_budget
+from examples.reference_app.cache import SummaryCache
 from examples.reference_app.config import AppConfig
 from examples.reference_app.detection import Detection
-from examples.reference_app.gateway import Gateway
+from examples.reference_app.door import Door
+from examples.reference_app.gateway import Gateway, WayBack
 from examples.reference_app.keys import VARIABLE, KeyPool
 from examples.reference_app.provider_process import ProviderProcess, issue_key
 from examples.reference_app.repair import Repair
 from examples.reference_app.request_log import RequestLog
+from examples.reference_app.stopping import StopReport
+from examples.reference_app.telling import Telling
 from examples.reference_app.upstream import DocumentRefusedError, Upstream, UpstreamError
 from examples.reference_app.web import Web
+from examples.reference_app.workers import SummaryWorkers, WorkerLimits
 from selfheal import (
     CircuitBreaker,
     DormantController,
@@ -30,11 +32,12 @@ from selfheal import (
     StatusReport,
     TaskRegistry,
 )
-from selfheal.clock import SYSTEM_CLOCK
 from selfheal.integrations.asgi import asgi_app
 from selfheal.integrations.http import SteeringApi
+from selfheal.levers import CacheControl
 from selfheal.policies.breaker import BreakerRegistry
 from selfheal.policies.dormancy import ResumeRecord
+from selfheal.resources import ResourceBudget
 from selfheal.state import SQLiteStore
 from selfheal.status import Steering
 
@@ -42,36 +45,12 @@ logger = logging.getLogger("reference_app")
 
 UPSTREAM = "summary-provider"
 HEALER = "healer"
-TASKS = ("detection", "healing", "preventive-healing", "request-log-trim")
+TRIM = "request-log-trim"
+TASKS = ("detection", "healing", "preventive-healing", TRIM, "resource-watch")
 RESUME_CONDITIONS = (
     f"a valid key is in {VARIABLE}",
     "the provider answers: see .gateway.provider in the status",
 )
-
-
-@attrs.frozen(kw_only=True)
-class StopReport:
-    """What was still there after everything had been told to end.
-
-    Args:
-        tasks: ids of registered tasks that still run.
-        threads: names of threads beside the main one.
-        processes: ids of child processes.
-    """
-
-    tasks: tuple[str, ...]
-    threads: tuple[str, ...]
-    processes: tuple[int, ...]
-
-    @property
-    def clean(self) -> bool:
-        """Whether nothing was."""
-        return not (self.tasks or self.threads or self.processes)
-
-    def __str__(self) -> str:
-        if self.clean:
-            return "stopped clean: 0 tasks, 0 threads and 0 child processes left"
-        return f"STOPPED WITH LEFTOVERS: tasks {self.tasks}, threads {self.threads}, child processes {self.processes}"
 
 
 class ReferenceApp:
@@ -91,12 +70,14 @@ class ReferenceApp:
         self.events = EventBus()
         self.flags = FeatureFlags(state, environ)
         self.keys = KeyPool(state, environ)
-        self.process = ProviderProcess(state / "provider", config.admin_token)
+        self.process = ProviderProcess(state / "provider", config.admin_token, self.events)
         self.upstream = Upstream(lambda: self.process.port, self.keys, config.upstream_timeout)
         self.requests = RequestLog(state / "requests.sqlite")
         self.breakers = BreakerRegistry()
         self.breaker = self._breaker(UPSTREAM, ignore=(DocumentRefusedError,))
-        self.gateway = Gateway(self.upstream, self.breaker, self.requests)
+        self.workers = self._make_workers()
+        self.cache = SummaryCache(enabled=config.cache)
+        self.gateway = self._make_gateway()
         self.detection = Detection(
             keys=self.keys,
             process=self.process,
@@ -104,20 +85,26 @@ class ReferenceApp:
             log=self.requests,
             flags=self.flags,
             events=self.events,
+            workers_failed=lambda: self.workers.failed,
         )
         self.healer = self._make_healer()
         self.tasks = TaskRegistry(events=self.events)
+        self.cache_control = CacheControl("summary cache", self.cache, events=self.events)
+        self.budget = self._make_budget()
+        self.door = Door(config.rate_limit, config.burst, self.budget, self.events)
         self.report = self._make_report()
+        self.telling = Telling(state, self.report.as_dict, config.webhook, self.events)
         steering = Steering(healer=self.healer, breakers=self.breakers, tasks=self.tasks, events=self.events)
-        self.web = Web(self.gateway, asgi_app(SteeringApi(self.report, steering, token=config.token)))
+        self.web = Web(self.gateway, self.door, asgi_app(SteeringApi(self.report, steering, token=config.token)))
 
     def start(self) -> None:
-        """Start the provider and the background tasks.
+        """Start the provider, the summary workers and the background tasks.
 
         Raises:
             ProviderStartError: if the provider does not come up.
         """
         self.process.start()
+        self.workers.start()
         self.healer.subscribe()
         self.register_tasks()
 
@@ -128,30 +115,69 @@ class ReferenceApp:
         self.healer.register(
             self.tasks, every=config.healing_every, preventive_every=config.preventive_every, owner=owner
         )
-        self.tasks.register_interval("request-log-trim", self._trim, config.trim_every, owner=owner)
+        self.tasks.register_interval(TRIM, self._trim, config.trim_every, owner=owner)
+        self.tasks.register_interval("resource-watch", self._watch, config.watch_every, owner=owner)
 
     def stop(self) -> StopReport:
-        """End everything, in reverse, within ``stop_timeout`` and the time the provider takes; tell what is left."""
+        """End everything, in reverse, within ``stop_timeout`` and what the processes take; tell what is left."""
         self.healer.stop()
+        self.budget.close()
         ended = self.tasks.shutdown(timeout=self.config.stop_timeout)
         self.web.close()
+        self.gateway.close()
+        self.workers.stop()
         self.process.stop()
+        self.telling.close()
         self.events.drain()
         self.requests.close()
-        return StopReport(
-            tasks=tuple(ended.still_running),
-            threads=_other_threads(grace=2.0),
-            processes=tuple(child.pid for child in psutil.Process().children(recursive=True)),
-        )
+        return StopReport.of(ended.still_running, grace=2.0)
 
     def _breaker(self, name: str, **options: Any) -> CircuitBreaker:
         return CircuitBreaker(
             name, registry=self.breakers, events=self.events, open_for=self.config.open_for, **options
         )
 
+    def _make_workers(self) -> SummaryWorkers:
+        limits = WorkerLimits(
+            workers=self.config.workers,
+            max_memory=self.config.worker_memory,
+            answer_within=self.config.local_timeout,
+        )
+        return SummaryWorkers(limits, self.events)
+
+    def _make_gateway(self) -> Gateway:
+        away = self.config.open_for
+        return Gateway(
+            self.upstream,
+            self.breaker,
+            self.workers,
+            self.requests,
+            cache=self.cache,
+            back=WayBack(probe_every=away / 6, minimum_stay=away),
+            events=self.events,
+        )
+
+    def _make_budget(self) -> ResourceBudget:
+        return make_budget(
+            cpu_limit=self.config.cpu_limit,
+            memory_limit=self.config.memory_limit,
+            rate=self.config.rate_limit,
+            cache=self.cache_control,
+            queue=self.workers.queue,
+            tasks=self.tasks,
+            suspended=TRIM,
+            report_dir=self.config.state_dir,
+            events=self.events,
+        )
+
     def _make_healer(self) -> Healer:
         repair = Repair(
-            keys=self.keys, process=self.process, upstream=self.upstream, breaker=self.breaker, flags=self.flags
+            keys=self.keys,
+            process=self.process,
+            upstream=self.upstream,
+            breaker=self.breaker,
+            flags=self.flags,
+            workers_failed=lambda: self.workers.failed,
         )
         dormancy = DormantController(
             events=self.events,
@@ -181,7 +207,16 @@ class ReferenceApp:
             breakers=self.breakers,
             tasks=self.tasks,
             flags=self.flags,
-            sections={"llm": self._llm_section, "gateway": self._gateway_section},
+            sections={
+                "llm": self._llm_section,
+                "gateway": self._gateway_section,
+                "door": self.door.section,
+                "cache": self._cache_section,
+                "fallback": self._fallback_section,
+                "queue": self.workers.queue_section,
+                "workers": self.workers.section,
+                "budget": self.budget.status_section,
+            },
             base_url=self.config.address,
         )
 
@@ -196,14 +231,21 @@ class ReferenceApp:
         self.keys.need_active()
 
     def _reopen(self, resumed: ResumeRecord) -> None:
-        """A person has said that the cause is gone: that goes for the gateway's breaker too."""
+        """A person has said that the cause is gone: that goes for the gateway's breaker and the workers too."""
         self.breaker.reset(force=True, reason=resumed.reason, by=resumed.by)
+        self.workers.reset(resumed.reason, resumed.by)
 
     def _detect(self) -> None:
         self.detection.look()
 
     def _trim(self) -> None:
         self.requests.trim(self.config.keep_requests)
+
+    def _watch(self) -> None:
+        """What is to be looked at more often than faults are: loads, leaks, and the way back to the provider."""
+        self.budget.check()
+        self.workers.replace_leaking()
+        self.gateway.fallback.check()
 
     def _llm_section(self) -> Mapping[str, Any]:
         counts = self.keys.counts()
@@ -221,6 +263,19 @@ class ReferenceApp:
             },
             "requests": {"ok": tally.ok, "degraded": tally.degraded, "rejected": tally.rejected},
             "problems": [alert.message for alert in self.detection.open],
+        }
+
+    def _cache_section(self) -> Mapping[str, Any]:
+        return {"enabled": self.cache.enabled, "entries": len(self.cache), "hits": self.cache.hits}
+
+    def _fallback_section(self) -> Mapping[str, Any]:
+        shown = self.gateway.fallback.snapshot()
+        return {
+            "active": shown.active,
+            "reason": shown.reason,
+            "since": round(shown.since * 1000),
+            "switches": shown.switches,
+            "lastProbeError": shown.last_probe_error,
         }
 
 
@@ -243,12 +298,3 @@ def prepare_state(config: AppConfig, environ: Mapping[str, str] = os.environ) ->
         f"# Read live: an edit takes effect at the next decision, without a restart.\n{VARIABLE}={keys}\n"
     )
     return True
-
-
-def _other_threads(grace: float) -> tuple[str, ...]:
-    """Threads beside this one that do not end within ``grace`` seconds."""
-    deadline = SYSTEM_CLOCK.monotonic() + grace
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread():
-            thread.join(max(deadline - SYSTEM_CLOCK.monotonic(), 0.0))
-    return tuple(thread.name for thread in threading.enumerate() if thread is not threading.current_thread())

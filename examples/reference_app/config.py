@@ -39,6 +39,16 @@ class AppConfig:
         upstream_timeout: for an answer of the provider.
         stop_timeout: for everything to end, when the app is told to.
         keep_requests: how many requests the log keeps.
+        workers: processes that make the local summaries.
+        worker_memory: MiB that one of them may hold; beyond that it is replaced.
+        local_timeout: for a local summary, waiting for a worker included.
+        rate_limit: requests a second of each sender.
+        burst: requests of each sender at once.
+        cpu_limit: percent of the CPU from which on work is delayed, and soon shed; 100: never.
+        memory_limit: the same for memory.
+        watch_every: between two looks at CPU and memory, the workers', and the way back to the provider.
+        cache: whether summaries that were bought are kept, from the start.
+        webhook: address that gets each notification as JSON; empty: none does.
         end_with_stdin: stop when standard input ends, that is when whoever started the app is gone.
 
     Raises:
@@ -60,6 +70,16 @@ class AppConfig:
     upstream_timeout: float = attrs.field(default=5.0, validator=between(0.1, 300.0, "s"))
     stop_timeout: float = attrs.field(default=10.0, validator=between(0.1, 300.0, "s"))
     keep_requests: int = attrs.field(default=10_000, validator=between(1, 10_000_000))
+    workers: int = attrs.field(default=2, validator=between(1, 64))
+    worker_memory: float = attrs.field(default=256.0, validator=between(32.0, 1_048_576.0, "MiB"))
+    local_timeout: float = attrs.field(default=5.0, validator=between(0.1, 300.0, "s"))
+    rate_limit: float = attrs.field(default=50.0, validator=between(0.1, 1e6, "a second"))
+    burst: float = attrs.field(default=100.0, validator=between(1.0, 1e6))
+    cpu_limit: float = attrs.field(default=80.0, validator=between(20.0, 100.0, "%"))
+    memory_limit: float = attrs.field(default=70.0, validator=between(20.0, 100.0, "%"))
+    watch_every: float = attrs.field(default=1.0, validator=between(0.01, 60.0, "s"))
+    cache: bool = attrs.field(default=False, validator=boolean)
+    webhook: str = attrs.field(default="", repr=False)
     end_with_stdin: bool = attrs.field(default=False, validator=boolean)
 
     def __attrs_post_init__(self) -> None:
@@ -75,7 +95,7 @@ class AppConfig:
         """The same policy with its clockwork ``speed`` times faster: intervals, backoff and open time are divided.
 
         What depends on the world and not on policy (network and stop timeouts) stays as it is.
-        ``healing_every`` does not go below 0.05.
+        ``healing_every`` does not go below 0.05, ``watch_every`` not below 0.2.
 
         Raises:
             ConfigError: if ``speed`` is not between 1 and 1000, or a value becomes too small.
@@ -88,6 +108,7 @@ class AppConfig:
             healing_every=max(self.healing_every / speed, min(self.healing_every, 0.05)),
             preventive_every=self.preventive_every / speed,
             trim_every=self.trim_every / speed,
+            watch_every=max(self.watch_every / speed, min(self.watch_every, 0.2)),
             backoff_base=self.backoff_base / speed,
             backoff_cap=self.backoff_cap / speed,
             open_for=self.open_for / speed,
@@ -106,6 +127,14 @@ _OPTIONS: dict[str, tuple[type, str]] = {
     "open_for": (float, "seconds that a breaker refuses before it probes"),
     "upstream_timeout": (float, "seconds to wait for the provider's answer"),
     "keep_requests": (int, "how many requests the log keeps"),
+    "workers": (int, "processes that make the local summaries"),
+    "worker_memory": (float, "MiB that one of them may hold"),
+    "local_timeout": (float, "seconds to wait for a local summary"),
+    "rate_limit": (float, "requests a second of each sender"),
+    "burst": (float, "requests of each sender at once"),
+    "cpu_limit": (float, "percent of the CPU from which on work is delayed and shed; 100: never"),
+    "memory_limit": (float, "percent of the memory from which on work is delayed and shed; 100: never"),
+    "webhook": (str, "address that gets each notification"),
 }
 
 
@@ -127,6 +156,7 @@ def read_config(argv: Sequence[str], environ: Mapping[str, str] = os.environ) ->
         told = f"{meaning} (default: {getattr(defaults, name)})"
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, help=told)
     parser.add_argument("--speed", type=float, help="run the clockwork this many times faster (default: 1)")
+    parser.add_argument("--cache", action="store_true", help="keep summaries that were bought")
     parser.add_argument("--end-with-stdin", action="store_true", help="stop when standard input ends")
     given = vars(parser.parse_args(argv))
     found: dict[str, Any] = {name: _found(name, kind, given[name], environ) for name, (kind, _) in _OPTIONS.items()}
@@ -135,6 +165,7 @@ def read_config(argv: Sequence[str], environ: Mapping[str, str] = os.environ) ->
     config = AppConfig(
         token=environ.get(TOKEN, ""),
         admin_token=environ.get("PROVIDER_ADMIN_TOKEN", ""),
+        cache=given["cache"],
         end_with_stdin=given["end_with_stdin"],
         **chosen,
     )

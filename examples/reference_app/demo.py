@@ -76,7 +76,7 @@ class Demo:
         self._story.expect("it starts healthy", status["status"] == "healthy", status["status"])
         self._story.expect("no failure yet", healing["consecutiveFailures"] == 0, healing["consecutiveFailures"])
         ids = [task["id"] for task in status["backgroundTasks"]["tasks"]]
-        self._story.expect("each background task is there once", len(ids) == len(set(ids)) == 4, f"{len(ids)} tasks")
+        self._story.expect("each background task is there once", len(ids) == len(set(ids)) == 5, f"{len(ids)} tasks")
 
     def serves(self) -> None:
         """Documents are summarised by the provider."""
@@ -267,7 +267,7 @@ class Demo:
             "it ended by itself", self._app.process.returncode == 0, f"exit code {self._app.process.returncode}"
         )
         self._story.expect("no task, timer or thread was left", "stopped clean" in said, said)
-        self._story.expect("no process is left", len(family) == 2 and not left, f"{pids}: {left or 'all gone'}")
+        self._story.expect("no process is left", len(family) == 4 and not left, f"{pids}: {left or 'all gone'}")
         self._story.expect("its port is free", is_free(self._app.port), f"port {self._app.port}")
 
 

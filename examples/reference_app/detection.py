@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 
 from examples.reference_app.keys import KeyPool
 from examples.reference_app.provider_process import ProviderProcess
@@ -31,6 +32,7 @@ class Detection:
         log: degraded replies since the last look are one, from :data:`DEGRADED_SHARE` on.
         flags: switch detection off and on, live.
         events: where alerts go.
+        workers_failed: why the summary workers gave up, empty if they did not; that is a problem.
         clock: for the time of an alert.
     """
 
@@ -43,6 +45,7 @@ class Detection:
         log: RequestLog,
         flags: FeatureFlags,
         events: EventBus,
+        workers_failed: Callable[[], str] = str,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._keys = keys
@@ -51,6 +54,7 @@ class Detection:
         self._log = log
         self._flags = flags
         self._events = events
+        self._workers_failed = workers_failed
         self._clock = clock
         self._lock = threading.Lock()
         self._open: dict[str, Alert] = {}
@@ -79,7 +83,8 @@ class Detection:
         return list(found.values())
 
     def _problems(self) -> list[Alert]:
-        return [alert for alert in (self._no_keys(), self._dead(), self._unused(), self._degraded()) if alert]
+        found = (self._no_keys(), self._dead(), self._unused(), self._degraded(), self._no_workers())
+        return [alert for alert in found if alert]
 
     def _no_keys(self) -> Alert | None:
         counts = self._keys.counts()
@@ -108,6 +113,12 @@ class Detection:
             return None
         told = f"{tally.degraded} of the last {tally.total} replies were degraded: {self._log.last_error()}"
         return self._alert("degraded_replies", "gateway", "degraded_share", share, told)
+
+    def _no_workers(self) -> Alert | None:
+        why = self._workers_failed()
+        if not why:
+            return None
+        return self._alert("workers_failed", "summary-workers", "workers", 0.0, f"the summary workers gave up: {why}")
 
     def _alert(self, kind: str, target: str, metric: str, value: float, message: str) -> Alert:
         return Alert(

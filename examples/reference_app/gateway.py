@@ -1,19 +1,38 @@
-"""What the service is for: summaries, from the provider while it can, from itself while it cannot."""
+"""What the service is for: summaries, from the provider while it can, from its own workers while it cannot."""
 
 from __future__ import annotations
 
 import logging
+from typing import Protocol
 
 import attrs
 
+from examples.reference_app.cache import SummaryCache
 from examples.reference_app.keys import NoActiveKeysError
 from examples.reference_app.request_log import Entry, RequestLog
-from examples.reference_app.summary import lead
-from examples.reference_app.upstream import DocumentRefusedError, Upstream, UpstreamError
-from selfheal import CircuitBreaker, CircuitOpenError
+from examples.reference_app.upstream import PROBE, DocumentRefusedError, Upstream, UpstreamError
+from examples.reference_app.workers import NoLocalSummaryError
+from selfheal import CircuitBreaker
 from selfheal.clock import SYSTEM_CLOCK, Clock
+from selfheal.events import DEFAULT_BUS, BreakerStateChanged, EventBus
+from selfheal.levers import FallbackSwitch
+from selfheal.policies.breaker import BreakerState
+from selfheal.resources import Criticality
 
 logger = logging.getLogger("reference_app.gateway")
+
+UPSTREAM, LOCAL = "upstream", "local"
+
+
+class LocalSummaries(Protocol):
+    """What makes the local summaries."""
+
+    def summarise(self, text: str, sentences: int, criticality: Criticality = ..., /) -> str:
+        """Summarise ``text``; may raise ``DocumentRefusedError`` and ``NoLocalSummaryError``."""
+
+
+class NotWellError(Exception):
+    """The provider is not to be used again yet."""
 
 
 @attrs.frozen(kw_only=True)
@@ -22,7 +41,7 @@ class Reply:
 
     Args:
         summary: the text.
-        provider: ``upstream`` or ``local``.
+        provider: ``upstream``, ``local``, or ``cache`` for one that the provider made before.
         degraded: whether it is the local fallback's, which is worse.
         reason: why it is degraded; empty otherwise.
     """
@@ -33,61 +52,140 @@ class Reply:
     reason: str
 
 
+@attrs.frozen(kw_only=True)
+class WayBack:
+    """When the provider is used again without anybody's help. Times are seconds.
+
+    Args:
+        probe_every: between two probes.
+        minimum_stay: what the local summaries are used for at least.
+        return_after: successful probes in a row.
+    """
+
+    probe_every: float = 10.0
+    minimum_stay: float = 60.0
+    return_after: int = 2
+
+
 class Gateway:
-    """Summaries under a circuit breaker, with a local fallback, each request written down.
+    """Summaries under a circuit breaker, with a local fallback and a cache, each request written down.
+
+    Calls go to the provider until its breaker opens, and from then on to the local workers, without a try.
+    They go back when the breaker is closed, by a healing or a person, or when probes have shown that the provider is
+    well. A single failure of the provider costs no switch: that request is answered locally, the next one tries.
 
     Args:
         upstream: the provider.
         breaker: guards every call to it that a request causes.
+        local: the fallback.
         log: where requests are kept.
+        cache: summaries that the provider made before.
+        back: when the provider is used again.
+        events: where breaker and switch tell what they do.
         clock: for the time of a request and how long it took.
     """
 
     def __init__(
-        self, upstream: Upstream, breaker: CircuitBreaker, log: RequestLog, clock: Clock = SYSTEM_CLOCK
+        self,
+        upstream: Upstream,
+        breaker: CircuitBreaker,
+        local: LocalSummaries,
+        log: RequestLog,
+        *,
+        cache: SummaryCache | None = None,
+        back: WayBack | None = None,
+        events: EventBus = DEFAULT_BUS,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._upstream = upstream
         self._breaker = breaker
+        self._local = local
         self._log = log
+        self._cache = SummaryCache() if cache is None else cache
         self._clock = clock
+        way = back or WayBack()
+        self.fallback = FallbackSwitch(
+            "summaries",
+            {UPSTREAM: self._from_upstream, LOCAL: self._from_workers},
+            breakers={UPSTREAM: breaker},
+            probes={UPSTREAM: self._probe},
+            events=events,
+            clock=clock,
+            probe_every=way.probe_every,
+            minimum_stay=way.minimum_stay,
+            return_after=way.return_after,
+        )
+        self._watching = events.subscribe(self._breaker_moved, BreakerStateChanged, inline=True)
 
-    def summarise(self, document: str, text: str, sentences: int = 3) -> Reply:
-        """Answer one request. Blocks for as long as the provider takes: call it in a thread.
+    def close(self) -> None:
+        """Follow the breaker no more."""
+        self._watching.cancel()
+
+    def summarise(
+        self, document: str, text: str, sentences: int = 3, criticality: Criticality = Criticality.DEFAULT
+    ) -> Reply:
+        """Answer one request. Blocks for as long as the provider or a worker takes: call it in a thread.
 
         Args:
             document: what the client calls the text; for the log.
             text: what to summarise.
             sentences: how many to choose, 1 and more.
+            criticality: how much it matters, to the workers' queue.
 
         Raises:
             DocumentRefusedError: if nobody could summarise this text.
+            NoLocalSummaryError: if neither the provider nor a worker gave a summary.
         """
         began = self._clock.monotonic()
         try:
-            reply = self._reply(text, sentences)
-        except DocumentRefusedError as refused:
+            reply = self._reply(text, sentences, criticality)
+        except (DocumentRefusedError, NoLocalSummaryError) as refused:
             self._keep(document, text, "rejected", "", str(refused), began)
             raise
         outcome = "degraded" if reply.degraded else "ok"
         self._keep(document, text, outcome, reply.provider, reply.reason, began)
         return reply
 
-    def _reply(self, text: str, sentences: int) -> Reply:
+    def _reply(self, text: str, sentences: int, criticality: Criticality) -> Reply:
+        kept = self._cache.get(text, sentences)
+        if kept is not None:
+            return Reply(summary=kept, provider="cache", degraded=False, reason="")
         try:
-            made = self._breaker.call(self._upstream.summarise, text, sentences)
-        except CircuitOpenError as refusal:
-            return self._fallback(text, sentences, str(refusal))
+            reply: Reply = self.fallback.call(text, sentences, criticality)
         except (UpstreamError, NoActiveKeysError) as failure:
             logger.warning("the provider failed: %s", failure)
-            return self._fallback(text, sentences, str(failure))
-        return Reply(summary=made, provider="upstream", degraded=False, reason="")
+            return self._locally(text, sentences, criticality, str(failure))
+        return reply
 
-    def _fallback(self, text: str, sentences: int, reason: str) -> Reply:
-        try:
-            made = lead(text, sentences)
-        except ValueError as error:
-            raise DocumentRefusedError(str(error)) from error
-        return Reply(summary=made.text, provider="local", degraded=True, reason=reason)
+    def _from_upstream(self, text: str, sentences: int, criticality: Criticality) -> Reply:
+        made = self._upstream.summarise(text, sentences)
+        self._cache.keep(text, sentences, made)
+        return Reply(summary=made, provider=UPSTREAM, degraded=False, reason="")
+
+    def _from_workers(self, text: str, sentences: int, criticality: Criticality) -> Reply:
+        circuit = self._breaker.snapshot()
+        if circuit.state == BreakerState.CLOSED:
+            return self._locally(text, sentences, criticality, self.fallback.snapshot().reason)
+        return self._locally(
+            text, sentences, criticality, f"circuit {circuit.name!r} is {circuit.state}: {circuit.reason}"
+        )
+
+    def _locally(self, text: str, sentences: int, criticality: Criticality, reason: str) -> Reply:
+        made = self._local.summarise(text, sentences, criticality)
+        return Reply(summary=made, provider=LOCAL, degraded=True, reason=reason)
+
+    def _probe(self) -> None:
+        """Whether the provider is well again; asked past its breaker, which may be far from asking by itself."""
+        if self._breaker.state == BreakerState.PERMANENT_OPEN:
+            raise NotWellError(f"circuit {self._breaker.name!r} is PERMANENT_OPEN: a person must reset it")
+        self._upstream.summarise(PROBE, 1)
+
+    def _breaker_moved(self, event: BreakerStateChanged) -> None:
+        """Whoever closed the breaker says that the provider is well: no need to wait for probes."""
+        if event.breaker != self._breaker.name or event.new != BreakerState.CLOSED:
+            return
+        if self.fallback.active != UPSTREAM and not self.fallback.snapshot().held:
+            self.fallback.return_to(f"circuit {event.breaker!r} was closed: {event.reason}", event.by)
 
     def _keep(self, document: str, text: str, outcome: str, provider: str, error: str, began: float) -> None:
         self._log.add(

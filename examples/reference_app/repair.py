@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from examples.reference_app.keys import ApiKey, KeyPool
 from examples.reference_app.provider_process import ProviderProcess
-from examples.reference_app.upstream import ProviderUnreachableError, Upstream
+from examples.reference_app.upstream import PROBE, ProviderUnreachableError, Upstream
 from selfheal import Alert, CircuitBreaker, FeatureFlags
 from selfheal.healing import HealingContext, HealingResult
 
 logger = logging.getLogger("reference_app.repair")
-
-_PROBE = (
-    "A summary keeps what matters and leaves out the rest. The service sends this text to see whether its provider "
-    "can still write one. If it can, the answer is one of these sentences."
-)
 
 
 class NeedsAPersonError(Exception):
@@ -26,8 +22,8 @@ class Repair:
     """Brings the provider back into use, whichever alert says that it is out of use.
 
     In this order: there must be a key; the process must run; refused keys are shown to the provider again;
-    the provider must summarise a text; the gateway's breaker is closed. A breaker that is permanently open is
-    for a person to close, so that is where repair ends.
+    the provider must summarise a text; the gateway's breaker is closed. A breaker that is permanently open, and
+    summary workers that gave up, are for a person to reset, so that is where repair ends.
 
     The calls made here run under the healer's own breaker, not the gateway's.
 
@@ -37,6 +33,7 @@ class Repair:
         upstream: to try keys and the provider.
         breaker: the gateway's breaker, closed after a successful probe.
         flags: with process monitoring switched off the process is not touched.
+        workers_failed: why the summary workers gave up; empty if they did not.
     """
 
     def __init__(
@@ -47,12 +44,14 @@ class Repair:
         upstream: Upstream,
         breaker: CircuitBreaker,
         flags: FeatureFlags,
+        workers_failed: Callable[[], str] = str,
     ) -> None:
         self._keys = keys
         self._process = process
         self._upstream = upstream
         self._breaker = breaker
         self._flags = flags
+        self._workers_failed = workers_failed
 
     def heal(self, alert: Alert, context: HealingContext) -> HealingResult:
         """Repair what ``alert`` is about; the result says what was done.
@@ -62,7 +61,7 @@ class Repair:
         Raises:
             NoActiveKeysError: if no key is there, or none is accepted.
             UpstreamError: if the provider cannot be brought to summarise.
-            NeedsAPersonError: if all works again and the gateway's breaker is permanently open.
+            NeedsAPersonError: if all works again, except what a person must reset.
         """
         logger.info("healing %s", alert.fingerprint)
         done = [self._ensure_running()]
@@ -70,6 +69,8 @@ class Repair:
         done += self._answering(self._keys.refused())
         context.checkpoint()
         done.append(self._close())
+        if why := self._workers_failed():
+            raise NeedsAPersonError(f"the provider answers, and the summary workers gave up: {why}")
         return _done(done)
 
     def prevent(self) -> HealingResult:
@@ -101,7 +102,7 @@ class Repair:
     def _try(self, keys: tuple[ApiKey, ...]) -> list[str]:
         accepted = [self._upstream.validate(key) for key in keys]
         self._keys.need_active()
-        self._upstream.summarise(_PROBE, 1)
+        self._upstream.summarise(PROBE, 1)
         return [f"{sum(accepted)} of {len(accepted)} keys accepted" if accepted else "", "the provider answers"]
 
     def _close(self) -> str:

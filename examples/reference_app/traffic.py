@@ -26,7 +26,7 @@ class Sent:
     Args:
         document: its name.
         status: HTTP status of the answer.
-        provider: ``upstream`` or ``local``; empty when there was no summary.
+        provider: ``upstream``, ``cache`` or ``local``; empty when there was no summary.
         degraded: whether the local fallback answered.
         reason: why, or the error.
         summary: the text that came back.
@@ -87,8 +87,8 @@ def told(sent: list[Sent]) -> str:
 
 
 def refused(sent: list[Sent]) -> int:
-    """How many calls of the provider a breaker refused."""
-    return sum("call rejected, not attempted" in one.reason for one in sent)
+    """How many were not even tried with the provider, because its breaker is open."""
+    return sum(one.reason.startswith("circuit ") for one in sent)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -111,7 +111,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"nobody answers on port {options.port}: {error}", file=sys.stderr)
         return 1
     print(", ".join(f"{count} answered by {who}" for who, count in sorted(answered.items())))
-    return 0 if set(answered) <= {"upstream", "local"} else 1
+    return 0 if set(answered) <= {"upstream", "cache", "local"} else 1
 
 
 if __name__ == "__main__":

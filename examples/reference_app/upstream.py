@@ -9,6 +9,12 @@ from typing import Any
 
 from examples.reference_app.keys import ApiKey, KeyPool
 
+PROBE = (
+    "A summary keeps what matters and leaves out the rest. The service sends this text to see whether its provider "
+    "can still write one. If it can, the answer is one of these sentences."
+)
+"""A text that shows whether the provider works."""
+
 
 class UpstreamError(Exception):
     """The provider did not give a summary."""

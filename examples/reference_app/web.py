@@ -10,8 +10,11 @@ from typing import Any
 
 import attrs
 
+from examples.reference_app.door import Door, TurnedAwayError
 from examples.reference_app.gateway import Gateway, Reply
 from examples.reference_app.upstream import DocumentRefusedError
+from examples.reference_app.workers import NoLocalSummaryError
+from selfheal.resources import Criticality
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -21,22 +24,25 @@ AsgiApp = Callable[[Message, Receive, Send], Awaitable[None]]
 MAX_BODY = 1024 * 1024
 BODY_TIMEOUT = 15.0
 AT_ONCE = 16
-WAITING = 64
+_ASKED = b"x-criticality"
+_MAY_ASK = (Criticality.DEFAULT, Criticality.SHEDDABLE)
 _USAGE = """selfheal reference app: summaries of documents
 
 POST /summaries                  {"document": "name", "text": "...", "sentences": 3}
+                                 X-Criticality: sheddable, for work that can wait for quieter times
 GET  /api/status                 how the service is
 POST /api/system/heal/resume     and the other steering calls: docs/how-to/operate.md
 """
 
 
 class RefusedError(Exception):
-    """A request that cannot be answered: HTTP status, and what to send instead."""
+    """A request that cannot be answered: HTTP status, what to send instead, and after how many seconds."""
 
-    def __init__(self, status: int, error: str) -> None:
-        super().__init__(status, error)
+    def __init__(self, status: int, error: str, retry_after: int | None = None) -> None:
+        super().__init__(status, error, retry_after)
         self.status = status
         self.error = error
+        self.retry_after = retry_after
 
 
 @attrs.frozen(kw_only=True)
@@ -54,14 +60,15 @@ class Web:
     Args:
         gateway: answers ``POST /summaries``, in a worker thread: it blocks while the provider thinks. The
             threads are its own, so that a slow provider holds up no status call.
+        door: lets requests for summaries in, or not. Status and steering calls do not pass it.
         steering: answers everything else.
     """
 
-    def __init__(self, gateway: Gateway, steering: AsgiApp) -> None:
+    def __init__(self, gateway: Gateway, door: Door, steering: AsgiApp) -> None:
         self._gateway = gateway
+        self._door = door
         self._steering = steering
         self._workers = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="gateway")
-        self._busy = 0
 
     def close(self) -> None:
         """Wait for the requests that are being worked on; no thread stays."""
@@ -72,11 +79,14 @@ class Web:
         if scope["type"] != "http" or scope["path"] not in ("/", "/summaries"):
             await self._steering(scope, receive, send)
             return
+        headers = []
         try:
             status, content, kind = await self._answer(scope, receive)
-        except RefusedError as refused:
+        except (RefusedError, TurnedAwayError) as refused:
             status, content, kind = refused.status, _json({"error": refused.error}), "application/json"
-        headers = [(b"content-type", kind.encode()), (b"content-length", str(len(content)).encode())]
+            if refused.retry_after is not None:
+                headers = [(b"retry-after", str(refused.retry_after).encode())]
+        headers += [(b"content-type", kind.encode()), (b"content-length", str(len(content)).encode())]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 
@@ -88,22 +98,20 @@ class Web:
             return 200, b"" if method == "HEAD" else _USAGE.encode(), "text/plain; charset=utf-8"
         if method != "POST":
             raise RefusedError(405, 'send POST with {"document": ..., "text": ...}')
-        reply = await self._summarise(read_request(await _body(receive)))
+        criticality, sender = _criticality(scope), str((scope.get("client") or ["unknown"])[0])
+        async with self._door.enter(sender, criticality):
+            reply = await self._summarise(read_request(await _body(receive)), criticality)
         return 200, _json(attrs.asdict(reply)), "application/json"
 
-    async def _summarise(self, wanted: Wanted) -> Reply:
-        if self._busy >= WAITING:
-            raise RefusedError(503, f"{WAITING} documents are waiting: send this one again in a moment")
-        self._busy += 1
+    async def _summarise(self, wanted: Wanted, criticality: Criticality) -> Reply:
+        asked = (wanted.document, wanted.text, wanted.sentences, criticality)
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(
-                self._workers, self._gateway.summarise, wanted.document, wanted.text, wanted.sentences
-            )
+            return await loop.run_in_executor(self._workers, self._gateway.summarise, *asked)
         except DocumentRefusedError as error:
             raise RefusedError(422, str(error)) from error
-        finally:
-            self._busy -= 1
+        except NoLocalSummaryError as error:
+            raise RefusedError(503, str(error), retry_after=1) from error
 
 
 def read_request(body: bytes) -> Wanted:
@@ -123,6 +131,17 @@ def read_request(body: bytes) -> Wanted:
     if isinstance(sentences, bool) or not isinstance(sentences, int) or not 1 <= sentences <= 50:
         raise RefusedError(422, f"'sentences' is an integer from 1 to 50, got {sentences!r}")
     return Wanted(document=str(told.get("document", "unnamed"))[:200], text=text, sentences=sentences)
+
+
+def _criticality(scope: Message) -> Criticality:
+    """What the client says of its request. It may make itself less important than others, not more."""
+    for name, value in scope["headers"]:
+        if name == _ASKED:
+            asked = value.decode("latin-1").strip().lower()
+            if asked not in _MAY_ASK:
+                raise RefusedError(422, f"X-Criticality is {' or '.join(_MAY_ASK)}, got {asked!r}")
+            return Criticality(asked)
+    return Criticality.DEFAULT
 
 
 async def _body(receive: Receive) -> bytes:

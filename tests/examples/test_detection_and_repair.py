@@ -78,6 +78,7 @@ class Parts:
     def __init__(self, directory: Path) -> None:
         self.clock = FakeClock()
         self.environ = {VARIABLE: "good"}
+        self.workers_failed = ""
         self.flags = FeatureFlags(directory, {})
         self.events = EventBus()
         self.told: list[Event] = []
@@ -95,9 +96,15 @@ class Parts:
             flags=self.flags,
             events=self.events,
             clock=self.clock,
+            workers_failed=lambda: self.workers_failed,
         )
         self.repair = Repair(
-            keys=self.keys, process=self.process, upstream=self.provider, breaker=self.breaker, flags=self.flags
+            keys=self.keys,
+            process=self.process,
+            upstream=self.provider,
+            breaker=self.breaker,
+            flags=self.flags,
+            workers_failed=lambda: self.workers_failed,
         )
 
     def kinds(self) -> list[str]:
@@ -131,14 +138,21 @@ def test_nothing_wrong_is_nothing_said(parts: Parts) -> None:
 
 
 def test_each_problem_has_its_alert(parts: Parts) -> None:
-    """Keys, process, breaker and degraded replies are told apart."""
+    """Keys, process, breaker, degraded replies and summary workers are told apart."""
     del parts.environ[VARIABLE]
     parts.process.running = False
     parts.breaker.trip("three failures")
     parts.request("ok", 8)
     parts.request("degraded", 2)
+    parts.workers_failed = "6 unplanned ends of workers"
 
-    assert parts.kinds() == ["no_active_keys", "process_dead", "breaker_opened", "degraded_replies"]
+    assert parts.kinds() == [
+        "no_active_keys",
+        "process_dead",
+        "breaker_opened",
+        "degraded_replies",
+        "workers_failed",
+    ]
     assert parts.detection.open[3].message == "2 of the last 10 replies were degraded: away"
 
 
@@ -259,6 +273,16 @@ def test_a_permanently_open_breaker_is_left_to_a_person(parts: Parts) -> None:
     with pytest.raises(NeedsAPersonError, match="a person must reset it"):
         parts.repair.heal(ALERT, go_on())
     assert parts.breaker.state == "PERMANENT_OPEN"
+
+
+def test_workers_that_gave_up_are_left_to_a_person(parts: Parts) -> None:
+    """What the pool's own limit ended is not started again by a healing, round and round."""
+    parts.breaker.trip("three failures")
+    parts.workers_failed = "6 unplanned ends of workers"
+
+    with pytest.raises(NeedsAPersonError, match="gave up: 6 unplanned ends"):
+        parts.repair.heal(ALERT, go_on())
+    assert parts.breaker.state == "CLOSED"
 
 
 def test_told_to_stop_it_takes_no_further_step(parts: Parts) -> None:

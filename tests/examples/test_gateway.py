@@ -7,12 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from examples.reference_app.gateway import Gateway
+from examples.reference_app.cache import SummaryCache
+from examples.reference_app.gateway import LOCAL, UPSTREAM, Gateway
 from examples.reference_app.keys import VARIABLE, KeyPool
 from examples.reference_app.request_log import RequestLog
-from examples.reference_app.upstream import DocumentRefusedError, ProviderFailedError, UnauthorizedError, Upstream
+from examples.reference_app.summary import lead
+from examples.reference_app.upstream import (
+    PROBE,
+    DocumentRefusedError,
+    ProviderFailedError,
+    UnauthorizedError,
+    Upstream,
+)
+from examples.reference_app.workers import NoLocalSummaryError
 from selfheal import CircuitBreaker, EventBus
 from selfheal.policies.breaker import BreakerRegistry
+from selfheal.resources import Criticality
 from selfheal.testing import FakeClock
 
 TEXT = "The first sentence has enough words in it. The second one is about the provider and its keys."
@@ -24,13 +34,34 @@ class Provider(Upstream):
     def __init__(self, directory: Path) -> None:
         super().__init__(lambda: None, KeyPool(directory, {VARIABLE: "a"}))
         self.calls = 0
+        self.probes = 0
         self.error: Exception | None = None
 
     def summarise(self, text: str, sentences: int = 3) -> str:
-        self.calls += 1
+        if text == PROBE:
+            self.probes += 1
+        else:
+            self.calls += 1
         if self.error is not None:
             raise self.error
         return f"summary of {len(text)} characters in {sentences} sentences"
+
+
+class Workers:
+    """Local summaries, made here and now, or refused as told."""
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self.asked: list[Criticality] = []
+
+    def summarise(self, text: str, sentences: int, criticality: Criticality = Criticality.DEFAULT) -> str:
+        self.asked.append(criticality)
+        if self.error is not None:
+            raise self.error
+        try:
+            return lead(text, sentences).text
+        except ValueError as error:
+            raise DocumentRefusedError(str(error)) from error
 
 
 class Parts:
@@ -38,22 +69,39 @@ class Parts:
 
     def __init__(self, directory: Path) -> None:
         self.clock = FakeClock()
+        self.events = EventBus()
         self.provider = Provider(directory)
         self.log = RequestLog(directory / "requests.sqlite")
         self.breaker = CircuitBreaker(
             "provider",
             clock=self.clock,
-            events=EventBus(),
+            events=self.events,
             registry=BreakerRegistry(),
             ignore=(DocumentRefusedError,),
         )
-        self.gateway = Gateway(self.provider, self.breaker, self.log, self.clock)
+        self.workers = Workers()
+        self.cache = SummaryCache()
+        self.gateway = Gateway(
+            self.provider,
+            self.breaker,
+            self.workers,
+            self.log,
+            cache=self.cache,
+            events=self.events,
+            clock=self.clock,
+        )
+
+    def fail(self, times: int = 3) -> None:
+        self.provider.error = ProviderFailedError("the provider answered 503: away")
+        for _ in range(times):
+            self.gateway.summarise("a", TEXT)
 
 
 @pytest.fixture
 def parts(tmp_path: Path) -> Iterator[Parts]:
     made = Parts(tmp_path)
     yield made
+    made.gateway.close()
     made.log.close()
 
 
@@ -78,20 +126,96 @@ def test_a_failing_provider_is_replaced_by_the_local_summary(parts: Parts) -> No
     assert (parts.log.tally().degraded, parts.log.last_error()) == (1, reply.reason)
 
 
-def test_three_failures_open_the_breaker_and_a_probe_closes_it(parts: Parts) -> None:
-    """While it is open the provider is left alone; a minute later one call goes through again."""
-    parts.provider.error = ProviderFailedError("the provider answered 503: away")
-    for _ in range(6):
-        parts.gateway.summarise("a", TEXT)
+def test_three_failures_switch_to_the_workers_and_probes_switch_back(parts: Parts) -> None:
+    """While the breaker is open the provider is left alone by requests; probes that succeed bring it back into use."""
+    parts.fail(6)
     assert parts.provider.calls == 3
-    assert parts.breaker.state == "OPEN"
+    assert (parts.breaker.state, parts.gateway.fallback.active) == ("OPEN", LOCAL)
     parts.provider.error = None
-    parts.clock.advance(60.0)
+    for _ in range(7):
+        parts.clock.advance(10.0)
+        parts.gateway.fallback.check()
 
     reply = parts.gateway.summarise("a", TEXT)
 
+    assert parts.provider.probes >= 2
     assert reply.provider == "upstream"
-    assert parts.breaker.state == "CLOSED"
+    assert (parts.breaker.state, parts.gateway.fallback.active) == ("CLOSED", UPSTREAM)
+
+
+def test_a_single_failure_is_no_switch(parts: Parts) -> None:
+    """That request is answered locally, the next one tries the provider again."""
+    parts.fail(1)
+    parts.provider.error = None
+
+    assert parts.gateway.fallback.active == UPSTREAM
+    assert parts.gateway.summarise("a", TEXT).provider == "upstream"
+
+
+def test_closing_the_breaker_is_the_way_back(parts: Parts) -> None:
+    """A healing or a person who resets it need not wait for probes; the event says who."""
+    parts.fail(4)
+    parts.provider.error = None
+    parts.breaker.reset(reason="mended", by="healer")
+
+    shown = parts.gateway.fallback.snapshot()
+
+    assert (shown.active, shown.by) == (UPSTREAM, "healer")
+    assert parts.gateway.summarise("a", TEXT).provider == "upstream"
+
+
+def test_a_person_who_holds_the_fallback_is_obeyed(parts: Parts) -> None:
+    """Neither a breaker that closes nor probes end what a person wants to last."""
+    parts.gateway.fallback.switch(LOCAL, reason="the provider is being moved", by="operator", hold=True)
+    parts.breaker.trip("a test")
+    parts.breaker.reset(reason="mended", by="healer")
+    parts.clock.advance(600.0)
+    parts.gateway.fallback.check()
+
+    reply = parts.gateway.summarise("a", TEXT)
+
+    assert (reply.provider, reply.reason) == ("local", "the provider is being moved")
+
+
+def test_workers_that_do_not_answer_are_a_refusal(parts: Parts) -> None:
+    """It is kept as rejected, and the caller is told."""
+    parts.workers.error = NoLocalSummaryError("no worker made the summary within 5 s")
+    parts.provider.error = ProviderFailedError("away")
+
+    with pytest.raises(NoLocalSummaryError):
+        parts.gateway.summarise("a", TEXT)
+    assert parts.log.tally().rejected == 1
+
+
+def test_the_criticality_of_a_request_reaches_the_queue(parts: Parts) -> None:
+    """What a client may lose is put behind the rest, however the fallback came about."""
+    parts.provider.error = ProviderFailedError("away")
+    for _ in range(4):
+        parts.gateway.summarise("a", TEXT, 1, Criticality.SHEDDABLE)
+
+    assert parts.workers.asked == [Criticality.SHEDDABLE] * 4
+
+
+def test_a_cache_that_is_on_answers_what_was_bought(parts: Parts) -> None:
+    """The same text in the same length costs one call; with the provider away it is answered all the same."""
+    parts.cache.enable()
+    first = parts.gateway.summarise("a", TEXT, 2)
+    parts.provider.error = ProviderFailedError("away")
+
+    second = parts.gateway.summarise("b", TEXT, 2)
+
+    assert (second.summary, second.provider, second.degraded) == (first.summary, "cache", False)
+    assert parts.provider.calls == 1
+    assert parts.gateway.summarise("b", TEXT, 1).provider == "local"
+
+
+def test_a_cache_that_is_off_changes_nothing(parts: Parts) -> None:
+    """Which it is at the start."""
+    parts.gateway.summarise("a", TEXT)
+    parts.gateway.summarise("a", TEXT)
+
+    assert parts.provider.calls == 2
+    assert len(parts.cache) == 0
 
 
 def test_unauthorized_opens_it_for_good(parts: Parts) -> None:
@@ -99,13 +223,15 @@ def test_unauthorized_opens_it_for_good(parts: Parts) -> None:
     parts.provider.error = UnauthorizedError("unauthorized: the provider refused every key it was shown (1)")
     parts.gateway.summarise("a", TEXT)
     parts.provider.error = None
-    parts.clock.advance(86_400.0)
+    for _ in range(10):
+        parts.clock.advance(8_640.0)
+        parts.gateway.fallback.check()
 
     reply = parts.gateway.summarise("a", TEXT)
 
     assert reply.degraded
-    assert "permanently open" in reply.reason
-    assert parts.provider.calls == 1
+    assert reply.reason.startswith("circuit 'provider' is PERMANENT_OPEN: ")
+    assert (parts.provider.calls, parts.provider.probes) == (1, 0)
 
 
 def test_a_bad_document_is_no_failure_of_the_provider(parts: Parts) -> None:

@@ -38,7 +38,7 @@ def test_told_to_end_it_ends_clean(app: RunningApp, number: signal.Signals) -> N
 
     assert "stopped clean: 0 tasks, 0 threads and 0 child processes left" in said
     assert app.process.returncode == 0
-    assert len(family) == 2
+    assert len(family) == 4
     assert survivors(family) == []
     assert is_free(app.port)
 
@@ -51,7 +51,7 @@ def test_killed_it_leaves_no_orphan(app: RunningApp) -> None:
     app.end(signal.SIGKILL)
 
     assert app.process.returncode == -signal.SIGKILL
-    assert len(family) == 2
+    assert len(family) == 4
     assert survivors(family) == []
     app.start()
     assert answered_by(Traffic(app.port).send(2)) == {"upstream": 2}
@@ -106,7 +106,7 @@ def test_it_ends_with_who_started_it(tmp_path: Path) -> None:
     )
     assert owner.stdout is not None
     family = [psutil.Process(int(pid)) for pid in owner.stdout.readline().split()]
-    assert len(family) == 2
+    assert len(family) == 4
 
     owner.kill()
     owner.wait()
@@ -212,7 +212,7 @@ def is_generation(app: RunningApp, wanted: int) -> bool:
 
 
 def test_reload_replaces_the_tasks(app: RunningApp) -> None:
-    """USR1 registers everything anew: the same four tasks, one each, and no thread more."""
+    """USR1 registers everything anew: the same five tasks, one each, and no thread more."""
     process = psutil.Process(app.process.pid)
     before = process.num_threads()
     for wanted in range(2, 12):
@@ -221,6 +221,6 @@ def test_reload_replaces_the_tasks(app: RunningApp) -> None:
 
     status = app.status()
 
-    assert status["backgroundTasks"]["totalTasks"] == 4
+    assert status["backgroundTasks"]["totalTasks"] == 5
     assert process.num_threads() <= before + 1
     app.wait_for(lambda: app.status()["backgroundTasks"]["tasks"][0]["executionCount"] > 0, "a run after the reloads")
