@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
-import socket
 import threading
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -20,6 +16,11 @@ from selfheal.errors import ConfigError, NotifyError
 from selfheal.levers.notify import Notification
 from selfheal.redaction import REDACTED, scrub
 from selfheal.validators import between
+
+if TYPE_CHECKING:
+    import http.client
+    import socket
+    import urllib.request
 
 _AGAIN = {408, 425, 429, 500, 502, 503, 504}
 """Answers after which trying again may help."""
@@ -68,13 +69,6 @@ class WebhookConfig:
         for key, told in value.items():
             if not isinstance(key, str) or not isinstance(told, str) or not (key + told).isprintable() or not key:
                 raise ConfigError(f"{type(self).__name__}.headers", key, "text to text, in one line each")
-
-
-class _StayHere(urllib.request.HTTPRedirectHandler):
-    """An answer that sends elsewhere is a failure: who is told is decided by the host, not by the receiver."""
-
-    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
-        return None
 
 
 class WebhookNotifier:
@@ -136,6 +130,9 @@ class WebhookNotifier:
 
     def _post(self, body: bytes) -> tuple[str, bool]:
         """Make one attempt: what went wrong (empty if nothing), and whether to try again."""
+        import http.client  # these cost 30 ms to import: only who posts pays
+        import urllib.error
+
         late = threading.Event()
         try:
             with (
@@ -155,6 +152,8 @@ class WebhookNotifier:
         return ("", False) if 200 <= status < 300 else (f"HTTP {status}", status in _AGAIN)
 
     def _request(self, body: bytes) -> urllib.request.Request:
+        import urllib.request
+
         headers = {"Content-Type": "application/json", "User-Agent": "selfheal", **self._config.headers}
         return urllib.request.Request(self._config.url, data=body, headers=headers, method="POST")  # noqa: S310
 
@@ -164,6 +163,10 @@ class WebhookNotifier:
 
         A time-out of a socket is one for each read: who answers a byte at a time would hold the caller for ever.
         """
+        import http.client
+        import socket
+        import urllib.request
+
         sockets: list[socket.socket] = []
 
         class Plain(http.client.HTTPConnection):
@@ -184,6 +187,12 @@ class WebhookNotifier:
             def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
                 return self.do_open(Secure, req)
 
+        class StayHere(urllib.request.HTTPRedirectHandler):
+            """Who is told is decided by the host, not by the receiver."""
+
+            def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+                return None
+
         def cut() -> None:
             late.set()
             for held in sockets:
@@ -194,7 +203,7 @@ class WebhookNotifier:
         watch.name, watch.daemon = "selfheal-webhook", True
         watch.start()
         try:
-            yield urllib.request.build_opener(OverPlain, OverSecure, _StayHere)
+            yield urllib.request.build_opener(OverPlain, OverSecure, StayHere)
         finally:
             watch.cancel()
             watch.join()

@@ -105,6 +105,7 @@ class Snapshotter:
         self._clock = clock
         self._lock = threading.Lock()
         self._number = 0
+        self._asked: dict[str, threading.Thread] = {}
         track(self)
 
     @classmethod
@@ -174,8 +175,12 @@ class Snapshotter:
         if section in (parts.threads, parts.process, parts.processes):
             ask()
             return answer[0]
-        thread = threading.Thread(target=ask, name="snapshot-section", daemon=True)
-        thread.start()
+        with self._lock:
+            before = self._asked.get(name)
+            if before is not None and before.is_alive():
+                return {"error": "still busy with an earlier snapshot"}
+            thread = self._asked[name] = threading.Thread(target=ask, name="selfheal-snapshot", daemon=True)
+            thread.start()
         thread.join(self._config.section_timeout)
         return answer[0] if answer else {"error": f"no answer within {self._config.section_timeout:g} s"}
 
@@ -193,6 +198,7 @@ class Snapshotter:
     def after_fork_in_child(self) -> None:
         """Make a new lock: its holder may not be in this process."""
         self._lock = threading.Lock()
+        self._asked = {}
 
 
 def _file_name(moment: datetime.datetime, number: int, reason: str) -> str:

@@ -302,11 +302,14 @@ def test_from_config(tmp_path: Path) -> None:
 
 def test_a_fork_while_a_notifier_holds_its_lock(tmp_path: Path) -> None:
     """A child can notify whatever the parent's threads were doing."""
-    people = Notifiers({"file": FileNotifier(tmp_path / "t")})
-    channel = people._channels[0]
+    file = FileNotifier(tmp_path / "t")
+    people = Notifiers({"file": file})
+    channel, lock = people._channels[0], file._lock
     channel.lock.acquire()
+    lock.acquire()
     pid = os.fork()
     if pid == 0:
         os._exit(0 if people.send(FULL).delivered == ("file",) else 1)
     channel.lock.release()
+    lock.release()
     assert os.waitpid(pid, 0)[1] == 0

@@ -72,13 +72,14 @@ def test_a_part_that_fails_has_its_error_there(tmp_path: Path, section: Any, tol
 
 
 def test_a_part_that_hangs_is_left_behind(tmp_path: Path) -> None:
-    """A section that does not answer in time is noted as late."""
+    """A section that does not answer in time is noted as late, and not asked again while it hangs."""
     release = threading.Event()
     taker = Snapshotter(tmp_path, {"slow": lambda: release.wait(30)}, section_timeout=0.05, processes=False)
-    data = read(taker.snapshot())
+    first, second = read(taker.snapshot()), read(taker.snapshot())
     release.set()
 
-    assert data["slow"] == {"error": "no answer within 0.05 s"}
+    assert first["slow"] == {"error": "no answer within 0.05 s"}
+    assert second["slow"] == {"error": "still busy with an earlier snapshot"}
 
 
 def test_own_parts_may_fail_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
