@@ -11,11 +11,10 @@ import functools
 import os
 import signal
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import attrs
 
-PROC = Path("/proc")
+_CHUNK = 65_536
 TOKEN = "SELFHEAL_WORKER"  # noqa: S105 - the name of a variable, not a secret
 """The variable that says whose a process is: it is in the environment of a worker and of all it starts."""
 CHECK = "SELFHEAL_CHECK"
@@ -50,36 +49,46 @@ class Stat:
 
 def stat(pid: int) -> Stat | None:
     """Look at a process; ``None`` if there is none of that id."""
-    try:
-        text = (PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
+    data = _read(f"/proc/{pid}/stat")
+    fields = data.rpartition(b")")[2].split()  # the name before it may hold anything
+    if len(fields) < 20:
         return None
-    fields = text.rpartition(")")[2].split()  # the name before it may hold anything
-    return Stat(pid, fields[0], int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]))
+    return Stat(pid, fields[0].decode(), int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]))
+
+
+def _read(path: str) -> bytes:
+    """All that a file of the kernel says; nothing where it may not be read. All processes are read at each crash."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    data = b""
+    try:
+        while got := os.read(fd, _CHUNK):
+            data += got
+    except OSError:  # it ended meanwhile
+        return b""
+    finally:
+        os.close(fd)
+    return data
 
 
 @functools.cache
 def boot_id() -> str:
     """Tells one run of the machine from the next, in which all ids begin anew."""
-    try:
-        return (PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
+    return _read("/proc/sys/kernel/random/boot_id").decode("ascii").strip()
 
 
 def everybody() -> Iterator[int]:
     """The ids of all processes there are."""
-    for name in os.listdir(PROC):
+    for name in os.listdir("/proc"):
         if name.isdigit():
             yield int(name)
 
 
 def environment(pid: int) -> dict[str, str]:
     """The environment a process began with; empty where it may not be read."""
-    try:
-        data = (PROC / str(pid) / "environ").read_bytes()
-    except OSError:
-        return {}
+    data = _read(f"/proc/{pid}/environ")
     pairs = (entry.partition(b"=") for entry in data.split(b"\0") if entry)
     return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
 
@@ -93,10 +102,7 @@ def bearers(prefix: str, *, checks: bool = False) -> dict[str, list[Stat]]:
     """
     needle, found = f"{TOKEN}={prefix}".encode(), dict[str, list[Stat]]()
     for pid in everybody():
-        try:
-            if needle not in (PROC / str(pid) / "environ").read_bytes() or pid == os.getpid():
-                continue
-        except OSError:
+        if pid == os.getpid() or needle not in _read(f"/proc/{pid}/environ"):
             continue
         about, variables = stat(pid), environment(pid)
         token = variables.get(TOKEN, "")
@@ -110,7 +116,7 @@ def bearers(prefix: str, *, checks: bool = False) -> dict[str, list[Stat]]:
 def _same_files(pid: int) -> bool:
     """Whether a process lives in our mount namespace: another container may use the same directory name."""
     try:
-        return os.readlink(PROC / str(pid) / "ns/mnt") == os.readlink(PROC / "self/ns/mnt")
+        return os.readlink(f"/proc/{pid}/ns/mnt") == os.readlink("/proc/self/ns/mnt")
     except OSError:
         return False
 
@@ -123,12 +129,13 @@ def family(session: int, since: int, token: str) -> list[Stat]:
         since: when it started: nothing older belongs to it, which spares most of the looking.
         token: what it has in its environment.
     """
-    found = []
+    found, needle = [], f"{TOKEN}={token}".encode()
     for pid in everybody():
         about = stat(pid)
         if about is None or about.dead or about.started < since or pid == session:
             continue
-        if about.session == session or (environment(pid).get(TOKEN) == token and _same_files(pid)):
+        carries = needle in _read(f"/proc/{pid}/environ") and environment(pid).get(TOKEN) == token
+        if about.session == session or (carries and _same_files(pid)):
             found.append(about)
     return found
 
