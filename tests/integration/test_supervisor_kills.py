@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,16 @@ STATES = {"STARTING", "RUNNING", "BACKOFF", "FAILED", "STOPPED"}
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Rig]:
     yield from rig(tmp_path)
+
+
+@pytest.fixture
+def mark(tmp_path: Path) -> Iterator[str]:
+    """What the processes of a test carry; a test that fails leaves none of them behind either."""
+    made = f"{tmp_path.name}-{os.getpid()}-{time.monotonic_ns()}"
+    yield made
+    for pid in marked(made):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 class Host:
@@ -77,9 +88,9 @@ def leaders(mark: str) -> dict[str, list[int]]:
 
 
 @pytest.mark.timeout(1800)
-def test_random_kills_leave_no_orphan_and_start_nothing_twice(tmp_path: Path, long_run: bool) -> None:
+def test_random_kills_leave_no_orphan_and_start_nothing_twice(tmp_path: Path, mark: str, long_run: bool) -> None:
     """Killed at random moments while it is stirred, each next supervisor goes on; at the end nothing is left."""
-    mark, seen = f"{tmp_path.name}-{os.getpid()}", set[str]()
+    seen: set[str] = set()
     chance = random.Random(20)
     for _ in range(200 if long_run else 20):
         host = Host(tmp_path, mark, "stir")
