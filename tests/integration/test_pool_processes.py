@@ -163,13 +163,13 @@ def test_a_task_that_raises_is_tried_again_by_the_same_worker(rig: Rig, how: str
 @pytest.mark.parametrize("how", ["hang", "freeze"])
 def test_a_hung_worker_is_killed_and_replaced(rig: Rig, how: str) -> None:
     """A task without sign of progress, or a stopped process, costs its worker its life; the task is done anew."""
-    pool = rig.pool(size=1, task_timeout=0.5)
+    pool = rig.pool(size=1, task_timeout=1.0)
     task = rig.put(how)
     began = time.monotonic()
     until(lambda: not rig.queue.snapshot().size)
 
     assert rig.lines() == [(task, 1), (task, 2)]
-    assert time.monotonic() - began < 5.0
+    assert time.monotonic() - began < 8.0
     (end,) = rig.of(PoolWorkerEnded)
     assert (end.how, end.task_id) == ("hung", task)
     assert pool.snapshot().hung == 1
@@ -178,8 +178,8 @@ def test_a_hung_worker_is_killed_and_replaced(rig: Rig, how: str) -> None:
 
 def test_progress_keeps_a_long_task_alive(rig: Rig) -> None:
     """A task may take longer than the timeout as long as it tells of its progress."""
-    rig.pool(size=1, task_timeout=0.6)
-    task = rig.put("progress", steps=8, seconds=0.2)
+    rig.pool(size=1, task_timeout=1.5)
+    task = rig.put("progress", steps=8, seconds=0.3)
     until(lambda: not rig.queue.snapshot().size)
 
     assert rig.lines() == [(task, 1)]
@@ -200,28 +200,31 @@ def test_a_task_may_outlast_the_visibility_time(tmp_path: Path) -> None:
 
 def test_an_idle_worker_that_is_stopped_is_noticed(rig: Rig) -> None:
     """A frozen worker without a task does not answer and is replaced."""
-    pool = rig.pool(size=1, ping_every=0.1, silent_after=0.4)
-    pool.wait_ready()
+    pool = rig.pool(size=1, ping_every=0.2, silent_after=2.0)
+    assert pool.wait_ready()
     (first,) = pool.snapshot().workers
     os.kill(first.pid, signal.SIGSTOP)
-    until(lambda: [w.pid for w in pool.snapshot().workers] not in ([first.pid], []))
+    until(lambda: [event.pid for event in rig.of(PoolWorkerEnded)] == [first.pid])
 
     assert rig.of(PoolWorkerEnded)[0].how == "hung"
     assert gone(first.pid)
+    until(lambda: len(rig.of(PoolWorkerStarted)) == 2)
 
 
 def test_an_idle_worker_that_is_killed_is_replaced_quickly(rig: Rig) -> None:
     """The end of an idle worker is noticed within a fraction of a second."""
-    pool = rig.pool(size=2)
-    pool.wait_ready()
-    victim = pool.snapshot().workers[0]
-    began = time.monotonic()
-    os.kill(victim.pid, signal.SIGKILL)
-    until(lambda: rig.of(PoolWorkerEnded))
+    pool, took = rig.pool(size=2), list[float]()
+    for attempt in range(1, 4):  # the quickest of three: the machine may be busy with something else
+        assert pool.wait_ready()
+        victim = pool.snapshot().workers[0]
+        began = time.monotonic()
+        os.kill(victim.pid, signal.SIGKILL)
+        until(lambda attempt=attempt: len(rig.of(PoolWorkerEnded)) == attempt)  # type: ignore[misc]
+        took.append(time.monotonic() - began)
+        until(lambda attempt=attempt: len(rig.of(PoolWorkerStarted)) == 2 + attempt)  # type: ignore[misc]
+        assert victim.pid not in {worker.pid for worker in pool.snapshot().workers}
 
-    assert time.monotonic() - began < 0.5
-    until(lambda: len(rig.of(PoolWorkerStarted)) == 3)
-    assert victim.pid not in {worker.pid for worker in pool.snapshot().workers}
+    assert min(took) < 0.3
 
 
 def test_what_a_crashed_worker_started_goes_with_it(rig: Rig, tmp_path: Path) -> None:
@@ -355,7 +358,7 @@ def test_stop_waits_then_kills_and_gives_back(rig: Rig) -> None:
     report = pool.stop(timeout=1.0)
 
     assert (report.returned, report.killed) == ((slow,), (killed,))
-    assert 0.9 < report.duration < 3.0
+    assert 0.9 < report.duration < 6.0
     snapshot = rig.queue.snapshot()
     assert (snapshot.size, snapshot.ready, snapshot.acked) == (1, 1, 1)
     assert {quick, slow} == {task for task, _ in rig.lines()}
@@ -389,7 +392,8 @@ def test_restart_replaces_a_worker_after_its_task(rig: Rig) -> None:
     until(lambda: not rig.queue.snapshot().size)
 
     assert rig.lines() == [(1, 1), (task, 1), (task, 2)]
-    assert [event.how for event in rig.of(PoolWorkerEnded)] == ["stopped", "killed"]
+    until(lambda: len(rig.of(PoolWorkerEnded)) == 2)
+    assert {event.how for event in rig.of(PoolWorkerEnded)} == {"stopped", "killed"}
     assert pool.snapshot().recent_ends == 0
 
 
@@ -463,14 +467,18 @@ PARENT = """
 def test_no_orphan_when_the_parent_is_killed(tmp_path: Path, doing: list[str]) -> None:
     """Workers idle, busy or even stopped are gone soon after their parent was killed."""
     command = [sys.executable, "-c", textwrap.dedent(PARENT), str(tmp_path / "log"), *doing]
+    log = tmp_path / "log"
+    log.touch()
     parent = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
-    assert parent.stdout.readline() == "ready\n"
-    until(lambda: not doing or len((tmp_path / "log").read_text().splitlines()) >= len(doing))
-    workers = workers_left(parent.pid)
-    parent.kill()
-    parent.wait()
-    parent.stdout.close()
+    try:
+        assert parent.stdout.readline() == "ready\n"
+        until(lambda: len(log.read_text().splitlines()) >= len(doing))
+        workers = workers_left(parent.pid)
+    finally:
+        parent.kill()
+        parent.wait()
+        parent.stdout.close()
 
     assert len(workers) == 3
     until(lambda: all(gone(pid) for pid in workers), timeout=10.0)

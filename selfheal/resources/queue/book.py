@@ -101,12 +101,6 @@ def order_key(since: float, rank: int, options: QueueOptions) -> float:
     return since - rank * options.age_step
 
 
-def own_bound(priority: int, criticality: Criticality, options: QueueOptions) -> float:
-    """Seconds after its put from which on nothing of the same heap that is put later goes before a task."""
-    top = SPAN - 1 if criticality is Criticality.CRITICAL else 2 * SPAN - 1
-    return (top - rank_of(priority, criticality)) * options.age_step
-
-
 def gap_of(factor: float, options: QueueOptions) -> float:
     """Seconds between two non-critical deliveries at a factor."""
     return (factor - 1.0) * options.slow_gap
