@@ -9,6 +9,7 @@ import tempfile
 import threading
 from pathlib import Path
 
+from examples.demo_levers import service_faults
 from examples.demo_levers.measuring import Results, Watch
 from examples.demo_levers.provider_faults import SupervisedProvider
 from examples.demo_levers.queue_faults import StuckQueue
@@ -36,6 +37,7 @@ def main() -> int:
         _provider(directory / "supervised", results, events, watch)
         _workers(directory, results, events, watch)
         _queue(directory, results, events)
+        service_faults.run(directory / "service", results)
     except KeyboardInterrupt:
         print("\ninterrupted")
         return 130

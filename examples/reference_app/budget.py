@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from selfheal import TaskRegistry
+from selfheal.clock import SYSTEM_CLOCK, Clock
 from selfheal.events import EventBus
 from selfheal.levers import CacheControl
 from selfheal.resources import BudgetLevel, ClearCaches, Do, ResourceBudget, Suspend, TaskQueue, Usage, UsageReader
@@ -27,6 +28,7 @@ def make_budget(
     suspended: str,
     report_dir: Path,
     events: EventBus,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> ResourceBudget:
     """A budget that delays and sheds, and pulls three levers meanwhile: caches, the queue, a task that can wait.
 
@@ -40,6 +42,7 @@ def make_budget(
         suspended: id of that task.
         report_dir: where ``resource_usage_report_latest.md`` is kept.
         events: where the budget tells what it does.
+        clock: the time it goes by.
     """
 
     def slow_down(level: BudgetLevel) -> str:
@@ -55,6 +58,7 @@ def make_budget(
         ],
         report_dir=report_dir,
         events=events,
+        clock=clock,
         slow_rate=rate / 2,
         shed_rate=rate / 5,
         cpu_enter=cpu_limit,

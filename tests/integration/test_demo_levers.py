@@ -1,0 +1,74 @@
+"""The demo of the levers: every fault is seen and ended within its bound, and nothing is left, however it ends."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+from examples.reference_app.running import survivors
+
+ROOT = Path(__file__).resolve().parents[2]
+FAULTS = (
+    "provider process: SIGKILL",
+    "provider process: hung (SIGSTOP)",
+    "provider process: exits at once",
+    "summary worker: SIGKILL at work",
+    "summary worker: hung (SIGSTOP)",
+    "summary worker: leaks memory",
+    "summary worker: exits at once",
+    "a task that ends its workers",
+    "queue stuck: taken, never acknowledged",
+    "queue stuck: tasks redistributed",
+    "service: provider fails, workers are killed",
+)
+
+
+def start() -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "examples.demo_levers"]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def test_every_fault_is_ended_within_its_bound() -> None:
+    """The exit code is 0, the table has a row for each fault with measured times, and it took at most 90 s."""
+    demo = start()
+    try:
+        said, _ = demo.communicate(timeout=100)
+    finally:
+        demo.kill()
+
+    assert demo.returncode == 0, said
+    assert "FAILED  " not in said
+    assert "Traceback" not in said
+    for fault in FAULTS:
+        row = re.search(
+            rf"^{re.escape(fault)} +(\d+\.\d+) s +(\d+\.\d+) s +(\d+\.\d+) s +(\d+\.\d+) s +ok ", said, re.M
+        )
+        assert row, f"{fault}\n{said}"
+        seen, seen_bound, ended, ended_bound = map(float, row.groups())
+        assert seen <= seen_bound
+        assert seen <= ended <= ended_bound
+    assert len(re.findall(r"^\S.* ok  ", said, re.M)) == len(FAULTS)
+    assert "4 of 4 expectations held: ok" in said
+    assert float(said.partition("Verdict after ")[2].split()[0]) <= 90
+
+
+def test_killed_in_the_middle_it_leaves_no_process() -> None:
+    """KILL at any moment: providers, workers and all they started end by themselves."""
+    demo = start()
+    assert demo.stdout is not None
+    try:
+        for line in demo.stdout:
+            if "requests wait for their summaries" in line:
+                break
+        family = [psutil.Process(demo.pid), *psutil.Process(demo.pid).children(recursive=True)]
+    finally:
+        demo.kill()
+        demo.wait()
+        demo.stdout.close()
+
+    assert len(family) >= 3
+    assert survivors(family, within=10.0) == []
