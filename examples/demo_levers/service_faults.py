@@ -1,4 +1,4 @@
-"""The whole reference app: its provider fails, its summary workers are killed. Clients get worse summaries, no error."""
+"""The whole reference app: its provider fails, its workers are killed. Clients get worse summaries, and no error."""
 
 from __future__ import annotations
 
