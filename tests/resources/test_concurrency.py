@@ -152,6 +152,15 @@ def test_dropped_permits_are_no_evidence(latencies: list[float]) -> None:
     assert (rule.limit, rule.baseline, rule.latency) == (50, None, None)
 
 
+def test_another_takes_the_place_of_a_dropped_one() -> None:
+    """A cohort is judged on as many results as it is to have: for one that was dropped another joins."""
+    rule = machine(initial=10)
+    permits = [rule.begin(0.0, 1) for _ in range(50)]
+    assert rule.begin(0.0, 1) == 0
+    rule.record(permits[0], 0.0, 0.0, Evidence.DROPPED)
+    assert rule.begin(0.0, 1) == permits[0]
+
+
 def test_a_hung_permit_does_not_hold_the_judgement_up() -> None:
     """When the last of a cohort do not come back they count with the time they are out."""
     rule = machine(initial=10)

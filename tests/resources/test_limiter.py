@@ -126,6 +126,19 @@ def test_the_least_recently_used_key_makes_room(clock: FakeClock) -> None:
     assert not limiter.try_acquire(key="b")
 
 
+def test_a_take_makes_a_key_the_most_recently_used(clock: FakeClock) -> None:
+    """A key that was made first but used again goes behind one that was not."""
+    limiter = RateLimiter(1, burst=1, max_keys=2, clock=clock)
+    limiter.try_acquire(key="a")
+    clock.advance(0.2)
+    limiter.try_acquire(key="b")
+    clock.advance(0.8)
+    assert limiter.try_acquire(key="a")
+    clock.advance(0.3)
+
+    assert limiter.try_acquire(key="c")
+
+
 def test_waiting_ends_when_the_tokens_come(clock: FakeClock, threads: Callable[..., threading.Thread]) -> None:
     """A blocked caller gets its tokens at exactly the moment at which they are there."""
     limiter = RateLimiter(2, burst=2, clock=clock)
