@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Iterable
 
 from selfheal.errors import TaskExistsError, TaskLimitError
+from selfheal.tasks.dailies import Dailies
+from selfheal.tasks.daily import DailySchedule
 from selfheal.tasks.deadlines import Deadlines
 from selfheal.tasks.options import TaskOptions
 from selfheal.tasks.schedule import NEVER, Hold, Phase
@@ -36,6 +38,7 @@ class TaskBook:
         self._order = 0
         self._due: list[tuple[float, int, Task]] = []
         self._due_room = _ROOM
+        self.dailies = Dailies()
         self.deadlines = Deadlines()
 
     # --- which tasks there are
@@ -67,7 +70,8 @@ class TaskBook:
             self._retire(old)
         self._order += 1
         generation = 1 if old is None else old.generation + 1
-        task = Task(options, now, generation, self._order, blocked=options.id in self._leaving)
+        blocked = options.id in self._leaving
+        task = Task(options, now, generation, self._order, blocked, self.dailies.apart)
         self.tasks[options.id] = task
         if self.held:
             task.schedule.pause(Hold.ALL)
@@ -105,11 +109,15 @@ class TaskBook:
         if task.schedule.phase is Phase.RUNNING:
             self._leaving[task.id] = task
         task.schedule.retire()
+        self.dailies.drop(task)
 
     # --- when they are due
 
     def plan(self, task: Task) -> None:
         """Note when ``task`` is due next."""
+        if isinstance(task.schedule, DailySchedule):
+            self.dailies.plan(task, task.schedule)
+            return
         due = task.schedule.due
         if due < NEVER:
             heapq.heappush(self._due, (due, task.order, task))
@@ -120,10 +128,14 @@ class TaskBook:
         due = self._due
         while due and due[0][2].schedule.due != due[0][0]:
             heapq.heappop(due)
-        return due[0][0] if due else NEVER
+        daily = self.dailies.next()
+        return min(due[0][0], daily) if due else daily
 
     def fire_due(self, now: float, limit: int = 1 << 60) -> None:
-        """Queue a run of each task due by ``now``, ``limit`` runs at most."""
+        """Queue a run of each task due by ``now``, ``limit`` runs at most (of daily tasks any number)."""
+        if self.dailies.next() <= now:
+            for daily in self.dailies.fire(now):
+                self._enqueue(daily)
         while limit > 0 and (task := self._fire_next(now)) is not None:
             self._enqueue(task)
             limit -= 1
@@ -238,6 +250,7 @@ class TaskBook:
         self.ready.clear()
         self.ready_async.clear()
         self._due.clear()
+        self.dailies.clear()
         for task in self.tasks.values():
             task.schedule.close()
         return dropped
@@ -255,6 +268,7 @@ class TaskBook:
     def realign(self, now: float) -> None:
         """Start every grid over from ``now`` on, counting no misses."""
         self._due.clear()
+        self.dailies.clear()
         for task in self.tasks.values():
             task.schedule.restart(now)
             self.plan(task)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from selfheal.clock import SYSTEM_CLOCK
 from selfheal.events import ClockJumped, Event, TaskFailed, TaskOverdue, WorkersExhausted
 from selfheal.tasks.book import BATCH, TaskBook
+from selfheal.tasks.dailies import LOOK_EVERY
 from selfheal.tasks.jumps import JumpWatch
 from selfheal.tasks.loops import CANCEL_GRACE, LoopRunner
 from selfheal.tasks.pool import CHECK, WorkerPool
@@ -76,6 +77,7 @@ class Engine:
         self._wake_at = NEVER
         self._stopping = False
         self._thread: threading.Thread | None = None
+        self.look_at_clocks()
 
     @property
     def started(self) -> bool:
@@ -113,11 +115,15 @@ class Engine:
             thread.join(max(deadline - SYSTEM_CLOCK.monotonic(), 0.0))
 
     def look_at_clocks(self) -> float:
-        """Publish a jump if there was one; tell how many seconds are left to settle."""
+        """Publish a jump if there was one, and move daily tasks; tell how many seconds are left to settle."""
         with self.lock:
+            wall = self.clock.wall()  # first: held up between the two, a daily task is late, and never early
             now = self.now()
-            moved = self._watch.look(now, self.clock.wall())
+            moved = self._watch.look(now, wall)
             left = self._watch.settling(now)
+            due = self.book.next_due() if self.book.dailies.look(now, wall - now) else NEVER
+        if due < NEVER:
+            self.expect(due)
         if moved is not None:
             logger.warning("the wall clock jumped by %+.1f s against the monotonic clock", moved)
             self._publish(ClockJumped(at=self.clock.wall(), seconds=moved))
@@ -175,6 +181,8 @@ class Engine:
             if book.ready and not self.exhausted:
                 # What else is due the workers fire themselves, once they are through with this.
                 moment = now + CHECK if moment <= now else min(moment, now + CHECK)
+            if book.dailies:
+                moment = min(moment, now + LOOK_EVERY)
             moment = self._wake_at = min(moment, book.deadlines.next())
         if worker is not None:
             self.pool.wake(worker)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from selfheal.errors import ConfigError
+from selfheal.tasks.daytime import DailyTime
 from selfheal.validators import a_callable, between, name, one_of
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ _LONGEST = 366 * 86_400.0
 _WORKERS = 32
 ONCE_GRACE = 60.0
 """Seconds a single run may be late before that counts as a misfire, unless told otherwise."""
+DAILY_GRACE = 3_600.0
+"""The same for a daily run: what is left out beyond it belongs into the night, not into office hours."""
 
 
 def _optional_name(owner: object, field: attrs.Attribute[Any], value: Any) -> None:
@@ -29,6 +32,14 @@ def _optional_name(owner: object, field: attrs.Attribute[Any], value: Any) -> No
 def _a_loop(owner: object, field: attrs.Attribute[Any], value: Any) -> None:
     if value is not None and not callable(getattr(value, "call_soon_threadsafe", None)):
         raise ConfigError("TaskOptions.loop", value, "an asyncio event loop or None", "None")
+
+
+def _alone(owner: Any, _: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None and not isinstance(value, DailyTime):
+        raise ConfigError("TaskOptions.daily", value, "a DailyTime or None", "None")
+    for other in ("every", "first_after"):
+        if value is not None and getattr(owner, other) is not None:
+            raise ConfigError(f"TaskOptions.{other}", getattr(owner, other), "left out where there is a daily time")
 
 
 def _runs_when_called(owner: object, field: attrs.Attribute[Any], value: Any) -> None:
@@ -49,7 +60,7 @@ class TaskOptions:
         first_after: seconds from registration to the first slot; default ``every``, or 0 for a single run.
         misfire: what to do when a run is later than ``misfire_grace``: ``run_once`` runs it now, one run
             for all slots that passed; ``skip`` leaves it out. Both are counted.
-        misfire_grace: seconds; default: ``every``, or 60 for a single run.
+        misfire_grace: seconds; default: ``every``, 60 for a single run, 3,600 for a daily one.
         overrun: what to do with a slot that comes while the task runs: ``skip`` leaves it out,
             ``buffer_one`` runs one right after. Never two at once.
         timeout: seconds a run may take; ``None`` for no bound.
@@ -57,6 +68,7 @@ class TaskOptions:
             ``rerun`` at the next slot though the old thread may still be at work.
         owner: who registered it, usually ``__name__``; :meth:`~selfheal.tasks.TaskRegistry.unregister_owner`
             removes all of one owner.
+        daily: the time of day, for a daily task; neither ``every`` nor ``first_after`` is given then.
         loop: the event loop an async ``fn`` runs on; default: a loop thread of the registry's own.
 
     Raises:
@@ -74,12 +86,22 @@ class TaskOptions:
     on_stuck: str = attrs.field(default="wait", validator=one_of("wait", "rerun"))
     owner: str | None = attrs.field(default=None, validator=_optional_name)
     loop: AbstractEventLoop | None = attrs.field(default=None, validator=_a_loop)
+    daily: DailyTime | None = attrs.field(default=None, validator=_alone)
+
+    @property
+    def type(self) -> str:
+        """``interval``, ``once`` or ``daily``."""
+        if self.daily is not None:
+            return "daily"
+        return "once" if self.every is None else "interval"
 
     @property
     def grace(self) -> float:
         """Seconds a run may be late, the default filled in."""
         if self.misfire_grace is not None:
             return self.misfire_grace
+        if self.daily is not None:
+            return DAILY_GRACE
         return ONCE_GRACE if self.every is None else self.every
 
     @property

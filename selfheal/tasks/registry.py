@@ -15,6 +15,7 @@ from selfheal.tasks.forks import ForkGuard
 from selfheal.tasks.handle import TaskHandle
 from selfheal.tasks.inline import InlineRunner
 from selfheal.tasks.options import RegistryOptions, TaskOptions
+from selfheal.tasks.registering import Registering
 from selfheal.tasks.schedule import Hold
 from selfheal.tasks.signals import SIGTERM, SignalGuard
 from selfheal.tasks.snapshots import RegistrySnapshot, RegistryState, ShutdownReport, TaskSnapshot, summary
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from selfheal.tasks.task import Task
 
 
-class TaskRegistry:
-    """Runs callables on a fixed grid of times, none ever twice at once, and always knows how to stop.
+class TaskRegistry(Registering):
+    """Runs callables on a fixed grid of times or daily, none ever twice at once, and always knows how to stop.
 
     No thread is started before the first task, none is left after :meth:`shutdown` or the end of a ``with``.
 
@@ -95,51 +96,9 @@ class TaskRegistry:
 
     # --- registering
 
-    def register_interval(
-        self,
-        id: str,
-        fn: Callable[[], object],
-        every: float,
-        enabled: bool = True,
-        replace: bool = True,
-        **options: Any,
-    ) -> TaskHandle:
-        """Run ``fn`` every ``every`` seconds, first after ``first_after`` (default: ``every``).
-
-        Args:
-            id: its name. A task of this name is replaced: a run of it under way ends, but its result is
-                not counted, and the new task's first run waits for that.
-            fn: called without arguments; sync or async.
-            every: seconds.
-            enabled: ``False`` registers it paused.
-            replace: ``False`` refuses to replace a task.
-            options: further fields of :class:`~selfheal.tasks.options.TaskOptions`: ``first_after``, ``misfire``,
-                ``misfire_grace``, ``overrun``, ``timeout``, ``on_stuck``, ``owner``, ``loop``.
-
-        Raises:
-            TaskLimitError: if the registry is full; lists what it holds.
-            TaskExistsError: if the id is taken and ``replace=False``.
-            RegistryStoppedError: if the registry was shut down.
-            ConfigError: if a value is not accepted.
-        """
-        return self._register(TaskOptions(id=id, fn=fn, every=every, **options), enabled, replace)
-
-    def register_once(
-        self,
-        id: str,
-        fn: Callable[[], object],
-        after: float = 0.0,
-        enabled: bool = True,
-        replace: bool = True,
-        **options: Any,
-    ) -> TaskHandle:
-        """Run ``fn`` once, ``after`` seconds from now. Otherwise as :meth:`register_interval`.
-
-        A finished single run stays listed until its place is needed; it does not count as a live task.
-        """
-        return self._register(TaskOptions(id=id, fn=fn, first_after=after, **options), enabled, replace)
-
     def _register(self, options: TaskOptions, enabled: bool, replace: bool) -> TaskHandle:
+        if options.daily is not None:
+            self._engine.look_at_clocks()
         with self._lock:
             if self._stopper.begun:
                 raise RegistryStoppedError(options.id)
@@ -147,7 +106,10 @@ class TaskRegistry:
             task = self._book.add(options, self._clock.monotonic(), enabled)
         if self._autostart and not self._forked and not self._engine.started:
             self.start()
-        self._engine.expect(task.schedule.due)
+        if options.daily is None:
+            self._engine.expect(task.schedule.due)
+        else:
+            self._engine.kick()  # from now on it looks at the clocks now and then
         return TaskHandle(self, task.id, task.generation)
 
     def unregister(self, id: str, *, generation: int | None = None) -> bool:
@@ -184,6 +146,7 @@ class TaskRegistry:
 
     def resume(self, id: str) -> bool:
         """Let a task run again at its next slot; those that passed are no misses. Raises as :meth:`pause`."""
+        self._engine.look_at_clocks()
         with self._lock:
             return self._resume([self._find(id)]) != ()
 
@@ -194,6 +157,7 @@ class TaskRegistry:
 
     def resume_all(self) -> tuple[str, ...]:
         """Undo :meth:`pause_all`; a task that was paused on its own stays paused. Return the ids this resumed."""
+        self._engine.look_at_clocks()
         with self._lock:
             return self._resume(self._book.tasks.values(), Hold.ALL)
 
@@ -218,6 +182,7 @@ class TaskRegistry:
         Raises:
             RegistryStoppedError: if the registry was shut down.
         """
+        self._engine.look_at_clocks()
         with self._lock:
             if self._stopper.begun:
                 raise RegistryStoppedError("start")
@@ -328,6 +293,8 @@ class TaskRegistry:
         )
 
     def _tell(self, task: Task) -> TaskSnapshot:
+        if task.options.daily is not None:
+            self._engine.look_at_clocks()
         with self._lock:  # one task at a time: twenty thousand must not hold up the scheduler
             return task.snapshot(self._clock)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from datetime import date
 from typing import Any
 
 import attrs
@@ -41,7 +42,7 @@ class TaskSnapshot:
 
     Args:
         id: its name.
-        type: ``interval`` or ``once``.
+        type: ``interval``, ``once`` or ``daily``.
         enabled: not paused.
         phase: ``waiting``, ``queued``, ``running``, ``stuck`` (an abandoned run is still alive), ``blocked``
             (waits for the run of an earlier generation) or ``done``.
@@ -60,6 +61,8 @@ class TaskSnapshot:
         running: whether a run is under way.
         owner: who registered it.
         generation: 1 for the first task of this id, one more for each that replaced it.
+        last_day: of a daily task, the date its last run was for: what the next process hands over as ``last_run``.
+            ``None`` before the first run.
     """
 
     id: str
@@ -81,6 +84,7 @@ class TaskSnapshot:
     running: bool
     owner: str | None
     generation: int
+    last_day: date | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from selfheal.tasks.daily import DailySchedule
 from selfheal.tasks.options import TaskOptions, is_async
 from selfheal.tasks.schedule import NEVER, Phase, Schedule
 from selfheal.tasks.snapshots import TaskSnapshot
@@ -25,6 +26,7 @@ class Task:
         generation: how many tasks of this id there were, this one included.
         order: a number of its own, so that equal due times can be ordered.
         blocked: an earlier generation is still running.
+        apart: wall-clock seconds minus monotonic seconds; only daily tasks ask.
     """
 
     __slots__ = (
@@ -45,7 +47,15 @@ class Task:
         "timeout",
     )
 
-    def __init__(self, options: TaskOptions, now: float, generation: int, order: int, blocked: bool = False) -> None:
+    def __init__(
+        self,
+        options: TaskOptions,
+        now: float,
+        generation: int,
+        order: int,
+        blocked: bool = False,
+        apart: float = 0.0,
+    ) -> None:
         self.id = options.id
         self.fn = options.fn
         self.options = options
@@ -60,15 +70,7 @@ class Task:
         self.overdue = 0
         self.last_error: str | None = None
         self.last_duration: float | None = None
-        self.schedule = Schedule(
-            now + options.delay,
-            NEVER if options.every is None else options.every,
-            grace=options.grace,
-            skip_late=options.misfire == "skip",
-            buffer_one=options.overrun == "buffer_one",
-            rerun_stuck=options.on_stuck == "rerun",
-            blocked=blocked,
-        )
+        self.schedule = _schedule(options, now, apart, blocked)
 
     @property
     def done(self) -> bool:
@@ -85,9 +87,11 @@ class Task:
         """Tell how it stands."""
         schedule, now = self.schedule, clock.monotonic()
         next_in = None if schedule.due == NEVER else max(schedule.due - now, 0.0)
+        daily = schedule if isinstance(schedule, DailySchedule) else None
+        slot = clock.wall() + (schedule.due - now) if daily is None else daily.slot
         return TaskSnapshot(
             id=self.id,
-            type="once" if schedule.once else "interval",
+            type=self.options.type,
             enabled=not schedule.paused,
             phase=schedule.phase.value,
             execution_count=self.executions,
@@ -96,7 +100,7 @@ class Task:
             last_error=self.last_error,
             last_duration=self.last_duration,
             uptime=now - self.added,
-            next_run=None if next_in is None else clock.wall() + (schedule.due - now),
+            next_run=None if next_in is None else float(slot),
             next_in=next_in,
             missed=schedule.missed,
             misfires=schedule.misfires,
@@ -105,7 +109,22 @@ class Task:
             running=schedule.phase is Phase.RUNNING or schedule.phase is Phase.STUCK,
             owner=self.options.owner,
             generation=self.generation,
+            last_day=None if daily is None else daily.last_day,
         )
+
+
+def _schedule(options: TaskOptions, now: float, apart: float, blocked: bool) -> Schedule:
+    """The machine that goes with ``options``."""
+    rules: dict[str, Any] = {
+        "grace": options.grace,
+        "skip_late": options.misfire == "skip",
+        "buffer_one": options.overrun == "buffer_one",
+        "rerun_stuck": options.on_stuck == "rerun",
+        "blocked": blocked,
+    }
+    if options.daily is not None:
+        return DailySchedule(options.daily, now, apart, **rules)
+    return Schedule(now + options.delay, NEVER if options.every is None else options.every, **rules)
 
 
 class Run:
