@@ -465,6 +465,33 @@ def test_dedup(make: Make) -> None:
     assert queue.snapshot().dead == 2
 
 
+def test_a_dead_letter_frees_its_key_and_a_discarded_one_its_room(make: Make) -> None:
+    """The same work may be put again though an earlier one was given up; what was discarded takes no room."""
+    queue = make(max_size=2)
+    first = queue.put(1, dedup="a")
+    queue.bury(taken(queue), "no use")
+    second = queue.put(2, dedup="a")
+    assert second != first
+    with pytest.raises(QueueFullError):
+        queue.put(3)
+    queue.discard(first, "test data")
+    queue.put(3)
+
+    assert queue.snapshot().size == 2
+
+
+def test_a_revived_task_comes_without_its_key(make: Make) -> None:
+    """The key may belong to another by then: both are done."""
+    queue = make()
+    first = queue.put(1, dedup="a")
+    queue.bury(taken(queue), "no use")
+    queue.put(2, dedup="a")
+    queue.revive(first, "fixed")
+
+    assert queue.snapshot().ready == 2
+    assert sorted(drained(queue)) == [1, 2]
+
+
 def test_a_closed_queue_takes_nothing_in(make: Make) -> None:
     """Put raises; what is there can be taken and acknowledged; waiting ends at once."""
     queue = make()
