@@ -205,7 +205,8 @@ class WorkerPool:
             returned, killed = len(loop.returned), len(loop.killed)
             self._machine.stop(began + max(timeout, 0.0))
         loop.wake()
-        thread.join(max(timeout, 0.0) + self.options.stop_grace + _SLACK)
+        if thread is not threading.current_thread():  # a callback may stop its own pool: it ends soon after
+            thread.join(max(timeout, 0.0) + self.options.stop_grace + _SLACK)
         if not thread.is_alive():
             with self._lock:
                 self._machine.over()

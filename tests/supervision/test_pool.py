@@ -142,6 +142,20 @@ def test_scaling_threads(rig: Rig) -> None:
     until(lambda: threading.active_count() == before)
 
 
+def test_a_callback_may_stop_its_pool(rig: Rig) -> None:
+    """The result that led to the stop still counts, and the pool ends."""
+    pools: list[WorkerPool] = []
+    pool = WorkerPool(
+        str, rig.queue, mode="thread", size=1, events=rig.bus, on_result=lambda _: pools[0].stop(timeout=1.0)
+    )
+    pools.append(pool)
+    rig.queue.put(1)
+    pool.start()
+    until(lambda: pool.snapshot().state is PoolState.STOPPED)
+
+    assert rig.queue.snapshot().acked == 1
+
+
 def test_stopping_a_pool_that_never_ran(rig: Rig) -> None:
     """There is nothing to stop, and that is no error."""
     pool = WorkerPool("os.path:basename", rig.queue)
