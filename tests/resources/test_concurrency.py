@@ -60,7 +60,7 @@ def test_it_converges_and_never_swings_for_ever(capacity: int, initial: int, see
         held.append(rule.limit)  # type: ignore[attr-defined]
 
     root = capacity**0.5
-    assert capacity - root - 1 <= min(held)
+    assert capacity - (1 + 2 * spread) * root - 1 <= min(held)  # noise makes the latency without a queue uncertain
     assert max(held) <= capacity + 3 * root + 4
     turns = [b - a for a, b in itertools.pairwise(held) if b != a]
     assert len(turns) <= 15, held
