@@ -1,7 +1,9 @@
 """Locks that survive ``os.fork``.
 
 A forked child has one thread. A lock that another thread held in the parent would stay held in the
-child for ever, so whoever keeps a lock for a long time registers here and is told around each fork.
+child for ever, and what it guarded may be half changed. So whoever keeps a lock for a long time registers
+here: the lock is taken before each fork, for a bounded time, given back in the parent, and left behind
+in the child, which starts over with a new one.
 """
 
 from __future__ import annotations
@@ -9,65 +11,95 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+_WAIT = 1.0
+"""Real seconds that a fork waits for each lock."""
 
 
-class ForkAware(Protocol):
-    """Told around a fork. None of these may raise or wait for long."""
+class Lockable(Protocol):
+    """A lock: ``threading.Lock``, ``RLock`` or a condition."""
 
-    def before_fork(self) -> None:
-        """In the parent, right before: bring the state to rest (take the lock, for a bounded time)."""
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """Take it; tell whether it was taken in time."""
 
-    def after_fork_in_parent(self) -> None:
-        """In the parent, right after: undo :meth:`before_fork`."""
-
-    def after_fork_in_child(self) -> None:
-        """In the child: make new locks; the other threads are gone."""
+    def release(self) -> None:
+        """Give it back."""
 
 
-_tracked: weakref.WeakSet[ForkAware] = weakref.WeakSet()
+class _Tracked(NamedTuple):
+    owner: weakref.ref[Any]
+    in_child: Callable[[Any], object]
+    lock: Callable[[Any], Lockable | None] | None
+
+
+class _Told(NamedTuple):
+    owner: Any
+    in_child: Callable[[Any], object]
+    held: Lockable | None
+
+
+T = TypeVar("T")
+
+_tracked: dict[int, _Tracked] = {}
 _installed = False
 _lock = threading.Lock()
-_LOCK_WAIT = 1.0
-"""Real seconds that a fork waits for a registration under way."""
 
 _forking = threading.local()
-"""Whom the forking thread told before: the same are told after, whoever was added or went meanwhile."""
+"""Whom the forking thread came to before: the same are told after, whoever was added or went meanwhile."""
 
 
-def track(thing: ForkAware) -> None:
-    """Tell ``thing`` around each fork from now on, as long as somebody else keeps it alive. Idempotent."""
+def track(owner: T, in_child: Callable[[T], object], *, lock: Callable[[T], Lockable | None] | None = None) -> None:
+    """Start ``owner`` over in each forked child from now on, as long as somebody else keeps it alive.
+
+    Args:
+        owner: whose state a fork concerns. Tracking it again replaces what was said before.
+        in_child: called with it in the child: makes new locks, forgets threads. Must not raise or wait. Hand
+            over a function of its class, not a bound method, which would keep it alive.
+        lock: called with it before a fork, gives the lock that brings its state to rest; ``None``, or giving
+            ``None``: nothing has to be brought to rest. A lock not had within a second is not waited for.
+    """
     global _installed
+    key = id(owner)
     with _lock:
-        _tracked.add(thing)
+        _tracked[key] = _Tracked(weakref.ref(owner, lambda _: _tracked.pop(key, None)), in_child, lock)
         if not _installed and hasattr(os, "register_at_fork"):
             os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)
             _installed = True
 
 
 def _before() -> None:
-    held = _lock.acquire(timeout=_LOCK_WAIT)
+    held = _lock.acquire(timeout=_WAIT)
     try:
-        _forking.told = list(_tracked)
+        tracked = list(_tracked.values())
     finally:
         if held:
             _lock.release()
-    for thing in _forking.told:
-        thing.before_fork()
+    _forking.told = [
+        _Told(owner, in_child, _take(lock(owner)) if lock is not None else None)
+        for reference, in_child, lock in tracked
+        if (owner := reference()) is not None
+    ]
+
+
+def _take(lock: Lockable | None) -> Lockable | None:
+    return lock if lock is not None and lock.acquire(timeout=_WAIT) else None
 
 
 def _in_parent() -> None:
-    for thing in _told():
-        thing.after_fork_in_parent()
+    for told in _told():
+        if told.held is not None:
+            told.held.release()
 
 
 def _in_child() -> None:
     global _lock
     _lock = threading.Lock()
-    for thing in _told():
-        thing.after_fork_in_child()
+    for told in _told():
+        told.in_child(told.owner)
 
 
-def _told() -> list[ForkAware]:
-    told: list[ForkAware] = _forking.__dict__.pop("told", [])
+def _told() -> list[_Told]:
+    told: list[_Told] = _forking.__dict__.pop("told", [])
     return told

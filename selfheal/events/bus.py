@@ -51,13 +51,7 @@ class Subscription:
         """Events on which the subscriber raised."""
         return self._failed
 
-    def before_fork(self) -> None:
-        """Nothing to bring to rest: the queue of a child starts empty."""
-
-    def after_fork_in_parent(self) -> None:
-        """Nothing to undo."""
-
-    def after_fork_in_child(self) -> None:
+    def _in_child(self) -> None:
         """Start over: the delivery thread and whoever held a lock are not in this process."""
         self._start_over()
 
@@ -170,19 +164,13 @@ class EventBus:
         """
         _check(handler, kinds, limit)
         made = Subscription(self, handler, kinds or (Event,), inline, limit)
-        track(self)
-        track(made)
+        track(self, EventBus._in_child)
+        track(made, Subscription._in_child)
         with self._lock:
             self._subscriptions += (made,)
         return made
 
-    def before_fork(self) -> None:
-        """Nothing to bring to rest: the subscriptions are replaced as a whole, never changed."""
-
-    def after_fork_in_parent(self) -> None:
-        """Nothing to undo."""
-
-    def after_fork_in_child(self) -> None:
+    def _in_child(self) -> None:
         """Make a new lock: whoever held the old one is not in this process."""
         self._lock = threading.Lock()
 

@@ -68,7 +68,7 @@ class Attempts:
         self._history = History(config.history_limit)
         self._stopped: str | None = None
         dormancy.on_resume(self._resumed)
-        track(self)
+        track(self, Attempts._in_child)
 
     def submit(self, alert: Alert) -> bool:
         """Let an alert wait; tell whether it does."""
@@ -294,13 +294,7 @@ class Attempts:
         else:
             self.breaker.reset(force=True, reason=f"resumed: {resumed.reason}", by=resumed.by)
 
-    def before_fork(self) -> None:
-        """Nothing to bring to rest: the pure parts are changed by single steps under the lock."""
-
-    def after_fork_in_parent(self) -> None:
-        """Nothing to undo."""
-
-    def after_fork_in_child(self) -> None:
+    def _in_child(self) -> None:
         """Make a new lock and give back the places of healings that are not in this process."""
         self._lock = threading.Lock()
         self._machine.forget_running()

@@ -111,7 +111,7 @@ class SwitchableCache:
         self._generation = self._hits = self._misses = self._bypassed = 0
         self._lock = threading.Lock()
         self._kept: OrderedDict[Hashable, tuple[Any, float]] = OrderedDict()
-        track(self)
+        track(self, SwitchableCache._in_child, lock=lambda me: me._lock)
 
     @classmethod
     def from_config(
@@ -233,20 +233,9 @@ class SwitchableCache:
         self._generation += 1
         return entries
 
-    def before_fork(self) -> None:
-        """Bring the results to rest."""
-        self._rested = self._lock.acquire(timeout=1.0)
-
-    def after_fork_in_parent(self) -> None:
-        """Let go."""
-        if self._rested:
-            self._lock.release()
-
-    def after_fork_in_child(self) -> None:
+    def _in_child(self) -> None:
         """Make a new lock."""
         self._lock = threading.Lock()
-
-    _rested = False
 
 
 def _key(of: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Hashable:

@@ -83,7 +83,7 @@ class FallbackSwitch:
         self._lock = threading.Lock()
         self._machine = FallbackMachine(config, tuple(self._providers), clock.monotonic())
         self._reason, self._by, self._last_error, self._switches = "preferred", "", "", 0
-        track(self)
+        track(self, FallbackSwitch._in_child, lock=lambda me: me._lock)
 
     @classmethod
     def from_config(
@@ -308,20 +308,9 @@ class FallbackSwitch:
             event = FallbackSwitched(switch=self.name, old=move.old, new=move.new, reason=reason, by=by, at=at)
             self._events.publish(event)
 
-    def before_fork(self) -> None:
-        """Bring the machine to rest."""
-        self._rested = self._lock.acquire(timeout=1.0)
-
-    def after_fork_in_parent(self) -> None:
-        """Let go."""
-        if self._rested:
-            self._lock.release()
-
-    def after_fork_in_child(self) -> None:
+    def _in_child(self) -> None:
         """Make a new lock."""
         self._lock = threading.Lock()
-
-    _rested = False
 
 
 class ProbeSaidNoError(Exception):

@@ -166,7 +166,7 @@ class FileNotifier:
         if not self.path.parent.is_dir() or self.path.is_dir():
             raise ConfigError("FileNotifier.path", str(path), "a file in a directory that is there")
         self._lock = threading.Lock()
-        track(self)
+        track(self, FileNotifier._in_child)
 
     def notify(self, notification: Notification) -> None:
         """Append one line.
@@ -202,13 +202,7 @@ class FileNotifier:
     def __repr__(self) -> str:
         return f"FileNotifier({str(self.path)!r})"
 
-    def before_fork(self) -> None:
-        """Nothing to bring to rest: a line is one write."""
-
-    def after_fork_in_parent(self) -> None:
-        """Nothing to undo."""
-
-    def after_fork_in_child(self) -> None:
+    def _in_child(self) -> None:
         """Make a new lock: its holder may not be in this process."""
         self._lock = threading.Lock()
 

@@ -72,13 +72,7 @@ class _Channel:
         self.delivered = self.failed = self.held_back = 0
         self.last_error = ""
 
-    def before_fork(self) -> None:
-        """Nothing to bring to rest: counts may be one off in a child."""
-
-    def after_fork_in_parent(self) -> None:
-        """Nothing to undo."""
-
-    def after_fork_in_child(self) -> None:
+    def _in_child(self) -> None:
         """Make a new lock: its holder may not be in this process."""
         self.lock = threading.Lock()
 
@@ -130,7 +124,7 @@ class Notifiers:
         self._channels = [_Channel(name, notifier, config) for name, notifier in notifiers.items()]
         self._clock, self._events = clock, events
         for channel in self._channels:
-            track(channel)
+            track(channel, _Channel._in_child)
 
     @classmethod
     def from_config(

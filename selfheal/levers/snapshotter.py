@@ -106,7 +106,7 @@ class Snapshotter:
         self._lock = threading.Lock()
         self._number = 0
         self._asked: dict[str, threading.Thread] = {}
-        track(self)
+        track(self, Snapshotter._in_child)
 
     @classmethod
     def from_config(
@@ -189,13 +189,7 @@ class Snapshotter:
             with contextlib.suppress(FileNotFoundError):
                 old.unlink()
 
-    def before_fork(self) -> None:
-        """Nothing to bring to rest: files are written whole or not at all."""
-
-    def after_fork_in_parent(self) -> None:
-        """Nothing to undo."""
-
-    def after_fork_in_child(self) -> None:
+    def _in_child(self) -> None:
         """Make a new lock: its holder may not be in this process."""
         self._lock = threading.Lock()
         self._asked = {}

@@ -87,7 +87,7 @@ class ExponentialBackoff:
     def __attrs_post_init__(self) -> None:
         if self.jitter != "none":
             self._entropy = self.seed if self.seed is not None else int.from_bytes(os.urandom(8), "big")
-        track(self)
+        track(self, ExponentialBackoff._in_child)
 
     def __repr__(self) -> str:
         return (
@@ -193,14 +193,8 @@ class ExponentialBackoff:
         for key, value in state.items():
             object.__setattr__(self, key, value)
         self._lock = threading.Lock()
-        track(self)
+        track(self, ExponentialBackoff._in_child)
 
-    def before_fork(self) -> None:
-        """Nothing to bring to rest: every update is one assignment."""
-
-    def after_fork_in_parent(self) -> None:
-        """Nothing to undo."""
-
-    def after_fork_in_child(self) -> None:
+    def _in_child(self) -> None:
         """Make a new lock: its holder may not be in this process."""
         self._lock = threading.Lock()

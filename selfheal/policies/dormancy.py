@@ -104,7 +104,7 @@ class DormantController:
         self._saved = True
         self._entered = 0
         self._announced: DormancyRecord | None = None
-        track(self)
+        track(self, DormantController._in_child)
 
     def __repr__(self) -> str:
         return f"DormantController(record={self._record!r}, store={self._store!r})"
@@ -313,13 +313,7 @@ class DormantController:
         except Exception as error:
             raise StateError(repr(self._store), KEY, _said(error)) from error
 
-    def before_fork(self) -> None:
-        """Nothing to bring to rest: the record is replaced as a whole."""
-
-    def after_fork_in_parent(self) -> None:
-        """Nothing to undo."""
-
-    def after_fork_in_child(self) -> None:
+    def _in_child(self) -> None:
         """Make a new lock: its holder may not be in this process."""
         self._steering = threading.RLock()
 

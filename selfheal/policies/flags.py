@@ -108,7 +108,7 @@ class FeatureFlags:
         self._lock = threading.Lock()
         for name, value in (overrides or {}).items():
             self.override(name, value)
-        track(self)
+        track(self, FeatureFlags._in_child)
 
     def __repr__(self) -> str:
         return f"FeatureFlags(directory={str(self.directory)!r}, overrides={self._overrides!r})"
@@ -223,13 +223,7 @@ class FeatureFlags:
             f": {flag.problem}" if flag.problem else "",
         )
 
-    def before_fork(self) -> None:
-        """Nothing to bring to rest: every update is one assignment."""
-
-    def after_fork_in_parent(self) -> None:
-        """Nothing to undo."""
-
-    def after_fork_in_child(self) -> None:
+    def _in_child(self) -> None:
         """Make a new lock: its holder may not be in this process."""
         self._lock = threading.Lock()
 

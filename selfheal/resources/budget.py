@@ -112,8 +112,8 @@ class ResourceBudget:
         self._history: collections.deque[LevelChange] = collections.deque(maxlen=KEPT)
         self._reported = -math.inf
         self._problems = Problems(f"budget {self.name!r}")
-        self._closed = self._rested = False
-        track(self)
+        self._closed = False
+        track(self, ResourceBudget._in_child, lock=lambda me: me._lock)
 
     @classmethod
     def from_config(cls, settings: Mapping[str, Any], where: str = "budget", **parts: Any) -> ResourceBudget:
@@ -332,16 +332,7 @@ class ResourceBudget:
             BudgetResponded(budget=self.name, response=response, step=step, detail=detail, error=error, at=at)
         )
 
-    def before_fork(self) -> None:
-        """Bring the state to rest."""
-        self._rested = self._lock.acquire(timeout=1.0)
-
-    def after_fork_in_parent(self) -> None:
-        """Go on."""
-        if self._rested:
-            self._lock.release()
-
-    def after_fork_in_child(self) -> None:
+    def _in_child(self) -> None:
         """New locks; whoever waited or was responding is in the parent."""
         self._lock = threading.Lock()
         self._gate.start_over()

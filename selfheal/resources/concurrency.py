@@ -101,7 +101,7 @@ class AdaptiveLimit:
         self._queue: deque[_Waiter] = deque()
         self._in_flight = self._refused = self._generation = 0
         self._counts = dict.fromkeys(Evidence, 0)
-        track(self)
+        track(self, AdaptiveLimit._in_child, lock=lambda me: me._lock)
 
     @classmethod
     def from_config(
@@ -278,24 +278,13 @@ class AdaptiveLimit:
             served = self._serve()
         self._wake(served)
 
-    def before_fork(self) -> None:
-        """Bring the machine to rest."""
-        self._rested = self._lock.acquire(timeout=1.0)
-
-    def after_fork_in_parent(self) -> None:
-        """Let go."""
-        if self._rested:
-            self._lock.release()
-
-    def after_fork_in_child(self) -> None:
+    def _in_child(self) -> None:
         """Make a new lock; what was under way or waited is not in this process. What was learnt stays."""
         self._lock = threading.Lock()
         self._queue = deque()
         self._in_flight = 0
         self._generation += 1
         self._machine.forget()
-
-    _rested = False
 
 
 def _exceptions(given: Any) -> tuple[type[BaseException], ...]:

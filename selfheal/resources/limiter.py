@@ -85,7 +85,7 @@ class RateLimiter:
         self._buckets = TokenBuckets(rate, config.size, max_keys)
         self._queues: dict[Hashable, deque[_Waiter]] = {}
         self._waiting = self._admitted = self._refused = 0
-        track(self)
+        track(self, RateLimiter._in_child, lock=lambda me: me._lock)
 
     @classmethod
     def from_config(
@@ -328,19 +328,8 @@ class RateLimiter:
         if not waiter.place.wake():  # its event loop is gone, and it with it
             self._leave(waiter)
 
-    def before_fork(self) -> None:
-        """Bring the buckets to rest."""
-        self._rested = self._lock.acquire(timeout=1.0)
-
-    def after_fork_in_parent(self) -> None:
-        """Let go."""
-        if self._rested:
-            self._lock.release()
-
-    def after_fork_in_child(self) -> None:
+    def _in_child(self) -> None:
         """Make a new lock; whoever waited is not in this process."""
         self._lock = threading.Lock()
         self._queues = {}
         self._waiting = 0
-
-    _rested = False

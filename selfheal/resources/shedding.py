@@ -120,8 +120,7 @@ class LoadShedder:
         self._lock = threading.Lock()
         self._machine = SheddingMachine(self.config, seed)
         self._problem = ""
-        self._rested = False
-        track(self)
+        track(self, LoadShedder._in_child, lock=lambda me: me._lock)
 
     @classmethod
     def from_config(cls, settings: Mapping[str, Any], where: str = "shedder", **parts: Any) -> LoadShedder:
@@ -277,16 +276,7 @@ class LoadShedder:
             )
         )
 
-    def before_fork(self) -> None:
-        """Bring the state to rest."""
-        self._rested = self._lock.acquire(timeout=1.0)
-
-    def after_fork_in_parent(self) -> None:
-        """Go on."""
-        if self._rested:
-            self._lock.release()
-
-    def after_fork_in_child(self) -> None:
+    def _in_child(self) -> None:
         """A new lock, and dice of its own where they are not seeded: children must not shed in step."""
         self._lock = threading.Lock()
         if self._seed is None:

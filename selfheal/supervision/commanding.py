@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from selfheal.clock import Clock
 from selfheal.errors import ConfigError, NotFoundError, ResetNeededError, SupervisorStoppedError, WorkerHeldError
 from selfheal.events import Event
-from selfheal.forking import track
+from selfheal.forking import Lockable, track
 from selfheal.supervision.answers import Answer, Coming
 from selfheal.supervision.configs import SupervisorConfig, WorkerConfig
 from selfheal.supervision.engine import Engine
@@ -22,7 +22,6 @@ T = TypeVar("T")
 
 MARGIN = 15.0
 """Seconds that ending a worker may take beyond its grace: to kill it, and to clear what it left behind."""
-_FORK_WAIT = 1.0
 _JOIN = 2.0
 
 
@@ -47,7 +46,6 @@ class Commander:
         self._report = StopReport()
         self._last: tuple[WorkerSnapshot, ...] = ()
         self._beginning = threading.Lock()
-        self._fork_held = False
 
     # Beginning and ending.
 
@@ -72,7 +70,7 @@ class Commander:
             self._engine, self.state = engine, "running"
             self._thread = threading.Thread(target=engine.run, name="selfheal-supervisor", daemon=True)
             self._thread.start()
-        track(self)
+        track(self, Commander._in_child, lock=_spawn_lock)
         return engine
 
     def prepare(self, name: str | None) -> Engine:
@@ -256,22 +254,17 @@ class Commander:
 
     # Forks.
 
-    def before_fork(self) -> None:
-        """Let no process be started meanwhile: the child would inherit the lock of a worker."""
-        engine = self._engine
-        self._fork_held = engine is not None and engine.spawn_lock.acquire(timeout=_FORK_WAIT)
-
-    def after_fork_in_parent(self) -> None:
-        """Go on."""
-        if self._fork_held and self._engine is not None:
-            self._engine.spawn_lock.release()
-
-    def after_fork_in_child(self) -> None:
+    def _in_child(self) -> None:
         """The workers are the parent's."""
         if self._engine is not None and self.state == "running":
             self._engine.forked()
         self.state, self._engine, self._thread = "forked", None, None
         self._beginning = threading.Lock()
+
+
+def _spawn_lock(commander: Commander) -> Lockable | None:
+    """Held during a fork so that no process is started meanwhile: the child would inherit the lock of a worker."""
+    return None if commander._engine is None else commander._engine.spawn_lock
 
 
 def _not_failed(keeper: Keeper) -> None:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 _SLACK = 2.0
 """Seconds beyond its deadline that a stop waits for the killed to be gone."""
-_FORK_WAIT = 1.0
 
 
 class WorkerPool:
@@ -81,8 +80,7 @@ class WorkerPool:
         self._loop: PoolLoop | None = None
         self._machine = PoolMachine(self.options)
         self._done_before = (0, 0, 0)
-        self._quiet = False
-        track(self)
+        track(self, WorkerPool._in_child, lock=lambda me: me._lock)
 
     @classmethod
     def from_config(
@@ -319,19 +317,9 @@ class WorkerPool:
     def _audit(self, what: str, target: str, reason: str, by: str) -> None:
         self._events.publish(ActionAudited(who=by, what=what, target=target, reason=reason, at=self._clock.wall()))
 
-    def before_fork(self) -> None:
-        """Bring calls to rest."""
-        self._quiet = self._lock.acquire(timeout=_FORK_WAIT)
-
-    def after_fork_in_parent(self) -> None:
-        """Let calls go on."""
-        if self._quiet:
-            self._quiet = False
-            self._lock.release()
-
-    def after_fork_in_child(self) -> None:
+    def _in_child(self) -> None:
         """The workers are the parent's: this pool is as new, to be started if it is wanted here."""
-        self._lock, self._quiet, self._changed, self._thread = threading.Lock(), False, set(), None
+        self._lock, self._changed, self._thread = threading.Lock(), set(), None
         if self._loop is not None:
             self._loop.disown()
         self._loop = None

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from selfheal.clock import SYSTEM_CLOCK
 from selfheal.errors import NotFoundError, RegistryStoppedError
 from selfheal.events import DEFAULT_BUS, Event, EventBus, WorkersExhausted
+from selfheal.forking import track
 from selfheal.tasks import exits
 from selfheal.tasks.book import TaskBook
 from selfheal.tasks.engine import Engine
-from selfheal.tasks.forks import ForkGuard
 from selfheal.tasks.handle import TaskHandle
 from selfheal.tasks.inline import InlineRunner
 from selfheal.tasks.options import RegistryOptions, TaskOptions
@@ -67,7 +67,7 @@ class TaskRegistry(Registering):
         self._signals: SignalGuard | None = None
         self._book = TaskBook()
         self._assemble()
-        self._forks = ForkGuard(lambda: self._lock, self._start_over)
+        track(self, TaskRegistry._start_over, lock=lambda me: me._lock)
         exits.take_over(self, self._options.owner)
 
     def _assemble(self) -> None:

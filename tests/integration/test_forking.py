@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import threading
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -36,81 +37,118 @@ def in_child(work: Callable[[], str]) -> str:
     return told
 
 
-class Recorder:
-    """Writes down what it was told around a fork."""
+class Keeper:
+    """Keeps a lock, and writes down what came of it around a fork."""
 
     def __init__(self) -> None:
+        self.lock = threading.Lock()
         self.told: list[str] = []
 
-    def before_fork(self) -> None:
-        """Write down: before."""
-        self.told.append("before")
+    def start_over(self) -> None:
+        """Write down whether the old lock was taken before, and make a new one."""
+        self.told.append("taken" if self.lock.locked() else "free")
+        self.lock = threading.Lock()
 
-    def after_fork_in_parent(self) -> None:
-        """Write down: parent."""
-        self.told.append("parent")
-
-    def after_fork_in_child(self) -> None:
-        """Write down: child."""
-        self.told.append("child")
+    def give_lock(self) -> threading.Lock:
+        """Write down that it was asked for."""
+        self.told.append("asked")
+        return self.lock
 
 
-def test_each_process_is_told_its_own_part() -> None:
-    """The parent hears of before and after, the child of before and of being the child."""
-    recorder = Recorder()
-    forking.track(recorder)
-    forking.track(recorder)
+def track(keeper: Keeper) -> None:
+    forking.track(keeper, type(keeper).start_over, lock=type(keeper).give_lock)
 
-    assert in_child(lambda: " ".join(recorder.told)) == "before child"
-    assert recorder.told == ["before", "parent"]
+
+def test_the_lock_rests_and_only_the_child_starts_over() -> None:
+    """The lock is taken before the fork, given back in the parent, and left behind in the child."""
+    keeper = Keeper()
+    track(keeper)
+    track(keeper)
+
+    assert in_child(lambda: f"{keeper.told} {keeper.lock.locked()}") == "['asked', 'taken'] False"
+    assert keeper.told == ["asked"]
+    assert not keeper.lock.locked()
+
+
+def test_what_has_nothing_to_bring_to_rest_only_starts_over() -> None:
+    """Without a lock, or with none just now, the child is told all the same."""
+
+    class Free(Keeper):
+        def no_lock(self) -> None:
+            """There is none now."""
+
+    first, second = Free(), Free()
+    forking.track(first, Free.start_over)
+    forking.track(second, Free.start_over, lock=Free.no_lock)
+
+    assert in_child(lambda: f"{first.told} {second.told}") == "['free'] ['free']"
+    assert (first.told, second.told) == ([], [])
+
+
+def test_a_lock_that_is_not_given_up_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fork goes on, the parent releases nothing that it does not hold, and the child has a lock of its own."""
+    monkeypatch.setattr(forking, "_WAIT", 0.01)
+    keeper = Keeper()
+    track(keeper)
+
+    with HeldElsewhere(keeper.lock):
+        told = in_child(lambda: str(keeper.lock.acquire(timeout=1)))
+        assert keeper.lock.locked()
+
+    assert told == "True"
+    assert not keeper.lock.locked()
 
 
 def test_nobody_is_kept_alive_to_be_told() -> None:
-    """Being registered keeps nothing alive; what is gone is not told."""
-    told: list[str] = []
+    """Being registered keeps nothing alive; what is gone is not asked."""
+    asked: list[str] = []
 
-    class Gone(Recorder):
-        def before_fork(self) -> None:
-            told.append("before")
+    class Gone(Keeper):
+        def give_lock(self) -> threading.Lock:
+            asked.append("asked")
+            return self.lock
 
     gone = Gone()
-    forking.track(gone)
+    track(gone)
+    reference = weakref.ref(gone)
     del gone
 
     assert in_child(lambda: "ok") == "ok"
-    assert told == []
+    assert reference() is None
+    assert asked == []
 
 
 def test_whoever_comes_during_a_fork_is_not_told_half() -> None:
-    """What is registered after the fork began is told neither part, so it cannot undo what it never did."""
-    late = Recorder()
+    """What is registered after the fork began is told neither part, so that nothing is released that was not taken."""
+    late = Keeper()
 
-    class Registering(Recorder):
-        def before_fork(self) -> None:
-            forking.track(late)
+    class Registering(Keeper):
+        def give_lock(self) -> threading.Lock:
+            track(late)
+            return self.lock
 
     first = Registering()
-    forking.track(first)
+    track(first)
 
-    assert in_child(lambda: " ".join(late.told)) == ""
-    assert late.told == []
-    assert first.told == ["parent"]
+    assert in_child(lambda: f"{late.told} {first.told}") == "[] ['taken']"
+    assert (late.told, first.lock.locked()) == ([], False)
 
 
-def test_a_registration_under_way_in_another_thread_does_not_lock_the_child() -> None:
+def test_a_registration_under_way_in_another_thread_does_not_lock_the_child(monkeypatch: pytest.MonkeyPatch) -> None:
     """The child can register even if another thread held the lock while the parent forked."""
-    recorder = Recorder()
-    forking.track(recorder)
+    monkeypatch.setattr(forking, "_WAIT", 0.01)
+    keeper = Keeper()
+    track(keeper)
 
     def register() -> str:
-        forking.track(Recorder())
+        track(Keeper())
         return "registered"
 
     with HeldElsewhere(forking._lock):
         told = in_child(register)
 
     assert told == "registered"
-    assert recorder.told == ["before", "parent"]
+    assert keeper.told == ["asked"]
 
 
 def test_events_are_delivered_in_the_child() -> None:

@@ -91,7 +91,7 @@ class Circuit:
             "succeeded": CellType(self.succeeded),
         }
         self._publish()
-        track(self)
+        track(self, Circuit._in_child, lock=lambda me: me._lock)
 
     @property
     def state(self) -> BreakerState:
@@ -233,21 +233,10 @@ class Circuit:
                 last_reset=self._last_reset,
             )
 
-    def before_fork(self) -> None:
-        """Bring the machine to rest. A signal handler that forks inside the lock does not get it."""
-        self._rested = self._lock.acquire(timeout=1.0)
-
-    def after_fork_in_parent(self) -> None:
-        """Let go."""
-        if self._rested:
-            self._lock.release()
-
-    def after_fork_in_child(self) -> None:
+    def _in_child(self) -> None:
         """Take a new lock and free the places of probes that other threads of the parent hold."""
         self._lock = threading.Lock()
         self._machine.forget_probes()
-
-    _rested = False
 
     def _permit_of(self, stamp: Tick) -> Permit:
         """The permit that a stamp stands for; generation 0 if that generation is over."""

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("selfheal.queue")
 
 T = TypeVar("T")
-_FORK_WAIT = 1.0
-"""Real seconds that a fork waits for a call under way."""
 
 
 class Desk:
@@ -46,8 +44,7 @@ class Desk:
         self.closed = False
         self.book: Book = self._open()
         self._events = events
-        self._quiet = False
-        track(self)
+        track(self, Desk._in_child, lock=lambda me: me.lock)
 
     def _open(self) -> Book:
         if self.options.path is None:
@@ -149,19 +146,8 @@ class Desk:
         """Tell whoever subscribed."""
         self._events.publish(event)
 
-    def before_fork(self) -> None:
-        """Bring calls to rest."""
-        self._quiet = self.lock.acquire(timeout=_FORK_WAIT)
-
-    def after_fork_in_parent(self) -> None:
-        """Let calls go on."""
-        if self._quiet:
-            self._quiet = False
-            self.lock.release()
-
-    def after_fork_in_child(self) -> None:
+    def _in_child(self) -> None:
         """Start over: waiters, the lock's holder and open files are the parent's, and so are tasks in memory."""
         self.lock = threading.Lock()
-        self._quiet = False
         self.waiters = Waiters()
         self.book.after_fork()
