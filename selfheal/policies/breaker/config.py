@@ -78,16 +78,17 @@ def _conditions(value: Any) -> tuple[Condition, ...]:
 
 def _check_conditions(owner: object, field: attrs.Attribute[Any], value: tuple[object, ...]) -> None:
     for condition in value:
-        text = isinstance(condition, str) and condition.strip()
-        kind = isinstance(condition, type)
-        if kind and not issubclass(condition, BaseException):  # type: ignore[arg-type]
-            text = kind = False
-        elif not text and not kind and callable(condition):
-            continue
-        if not text and not kind:
-            raise ConfigError(
-                f"BreakerConfig.{field.name}", condition, "made of texts, exception types or callables", None
-            )
+        if not _is_condition(condition):
+            accepted = "made of texts, exception types or callables"
+            raise ConfigError(f"BreakerConfig.{field.name}", condition, accepted)
+
+
+def _is_condition(value: object) -> bool:
+    if isinstance(value, str):
+        return bool(value.strip())
+    if isinstance(value, type):
+        return issubclass(value, BaseException)
+    return callable(value)
 
 
 def _check_window(owner: object, field: attrs.Attribute[Any], value: object) -> None:
