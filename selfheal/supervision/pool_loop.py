@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import math
 import os
@@ -185,7 +186,7 @@ class PoolLoop:
                 name = self.machine.idle()
             if name is None:
                 return
-            delivery = self._ask(lambda name=name: self.queue.take(name))  # type: ignore[misc]
+            delivery = self._ask(functools.partial(self.queue.take, name))
             if delivery is None:
                 return
             self._hand_over(name, delivery)
@@ -213,7 +214,7 @@ class PoolLoop:
                 delivery = self.machine.workers[name].delivery
                 self._renewals[name] = (now + every, every)
                 if delivery is not None:
-                    self._ask(lambda delivery=delivery: self.queue.extend(delivery))  # type: ignore[misc]
+                    self._ask(functools.partial(self.queue.extend, delivery))
 
     def _rest(self) -> set[str]:
         """Wait until something happens; answer the names of the processes to which it did."""
