@@ -96,7 +96,8 @@ class Detection:
     def _dead(self) -> Alert | None:
         if not self._flags.process_monitoring or self._process.alive():
             return None
-        return self._alert("process_dead", "provider", "alive", 0.0, "the provider process does not run")
+        told = f"the provider process does not run: {self._process.last_exit or 'it was never started'}"
+        return self._alert("process_dead", "provider", "alive", 0.0, told)
 
     def _unused(self) -> Alert | None:
         snapshot = self._breaker.snapshot()

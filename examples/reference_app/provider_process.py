@@ -95,6 +95,12 @@ class ProviderProcess:
         """How often it was started again."""
         return max(self._starts - 1, 0)
 
+    @property
+    def last_exit(self) -> str:
+        """How its last process ended, such as ``killed by SIGKILL``; empty if none did."""
+        shown = self._shown()
+        return "" if shown is None else shown.last_exit or ""
+
     def alive(self) -> bool:
         """Whether the process runs. One that ended was reaped by the supervisor: no zombie stays."""
         return self.pid is not None

@@ -159,6 +159,7 @@ def test_dead_is_dead_until_started(tmp_path: Path, provider: ProviderProcess) -
         time.sleep(0.01)
     assert not provider.alive()
     assert not psutil.pid_exists(first)
+    assert provider.last_exit == "exit code 1"
     with pytest.raises(ProviderUnreachableError):
         upstream.summarise(TEXT)
 
