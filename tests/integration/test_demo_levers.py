@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -27,20 +28,22 @@ FAULTS = (
 )
 
 
-def start() -> subprocess.Popen[str]:
+def start(directory: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "examples.demo_levers"]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    environ = {**os.environ, "TMPDIR": str(directory)}
+    return subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def test_every_fault_is_ended_within_its_bound() -> None:
+def test_every_fault_is_ended_within_its_bound(tmp_path: Path) -> None:
     """The exit code is 0, the table has a row for each fault with measured times, and it took at most 90 s."""
-    demo = start()
+    demo = start(tmp_path)
     try:
         said, _ = demo.communicate(timeout=100)
     finally:
         demo.kill()
 
     assert demo.returncode == 0, said
+    assert list(tmp_path.iterdir()) == []
     assert "FAILED  " not in said
     assert "Traceback" not in said
     for fault in FAULTS:
@@ -56,9 +59,9 @@ def test_every_fault_is_ended_within_its_bound() -> None:
     assert float(said.partition("Verdict after ")[2].split()[0]) <= 90
 
 
-def test_killed_in_the_middle_it_leaves_no_process() -> None:
+def test_killed_in_the_middle_it_leaves_no_process(tmp_path: Path) -> None:
     """KILL at any moment: providers, workers and all they started end by themselves."""
-    demo = start()
+    demo = start(tmp_path)
     assert demo.stdout is not None
     try:
         for line in demo.stdout:
