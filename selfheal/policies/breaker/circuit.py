@@ -1,7 +1,7 @@
 """The thin shell around the machine: lock, time, counting without a lock, events.
 
 The hot path of a guarded call reads one cell, ``admit``, that all functions of a circuit share. While
-the circuit lets every call through, it holds the tick of a counter that belongs to the current
+the circuit lets every call through, it holds the ticks of a counter that belongs to the current
 generation, so one read both admits the call and stamps it; a success is one tick, which is atomic, and
 takes no lock. A failure takes the lock and first asks the counter whether anything succeeded since the
 last failure. In any other state ``admit`` is ``None`` and the call asks here.
@@ -22,7 +22,7 @@ from selfheal.events import BreakerStateChanged, EventBus
 from selfheal.forking import track
 from selfheal.policies.breaker.conditions import ask, brief
 from selfheal.policies.breaker.config import BreakerConfig
-from selfheal.policies.breaker.counter import Counter, Tick
+from selfheal.policies.breaker.counter import Counter, Stamp
 from selfheal.policies.breaker.machine import (
     NO_VERDICT,
     PASSING,
@@ -80,7 +80,7 @@ class Circuit:
         self._refused_until = -math.inf
         self._shown = ""
         self._now = clock.monotonic
-        self._reject = self._rejections.tick
+        self._refusals = self._rejections.ticks
         self.cells: dict[str, CellType] = {
             "admit": self._admit,
             "now": CellType(clock.monotonic),
@@ -118,14 +118,14 @@ class Circuit:
             self._tell(moves, "")
         if isinstance(answer, Permit):
             return Admitted(answer, now)
-        self._reject()
+        next(self._refusals)
         raise CircuitOpenError(self.name, state.value, answer.wait, reason)
 
     def refusal(self) -> CircuitOpenError | None:
         """The error to raise if no call may be made now, found without a lock; ``None``: :meth:`enter` decides."""
         wait = self._refused_until - self._now()
         if wait > 0.0:
-            self._reject()
+            next(self._refusals)
             return CircuitOpenError(self.name, self._shown, wait, self._machine.reason)
         return None
 
@@ -147,21 +147,21 @@ class Circuit:
         """Take back a permit of a call that was broken off or says nothing."""
         self._record(admitted.permit, Outcome.CANCELLED)
 
-    def admitted_by(self, stamp: Tick, started: float) -> Admitted:
+    def admitted_by(self, stamp: Stamp, started: float) -> Admitted:
         """The permitted call that began on the hot path with ``stamp``."""
         return Admitted(self._permit_of(stamp), started)
 
-    def failed(self, stamp: Tick, error: BaseException, started: float = math.nan) -> None:
+    def failed(self, stamp: Stamp, error: BaseException, started: float = math.nan) -> None:
         """Take what a call on the hot path raised; ``stamp`` is what ``admit`` held when it began."""
         self._record_error(self._permit_of(stamp), error, started)
 
-    def succeeded(self, stamp: Tick, result: object, started: float = math.nan) -> None:
+    def succeeded(self, stamp: Stamp, result: object, started: float = math.nan) -> None:
         """Take the result of a call on the hot path that may need more than a tick."""
         is_failure = self.config.failure_result
         if is_failure is not None and ask(is_failure, result, False):
             self._record_result_failed(self._permit_of(stamp), result, started)
         elif self._now() < self._look_at.cell_contents and not self._is_slow(started):
-            stamp()
+            next(stamp)
         else:
             self._record(self._permit_of(stamp), Outcome.SUCCESS, started)
 
@@ -238,10 +238,10 @@ class Circuit:
         self._lock = threading.Lock()
         self._machine.forget_probes()
 
-    def _permit_of(self, stamp: Tick) -> Permit:
+    def _permit_of(self, stamp: Stamp) -> Permit:
         """The permit that a stamp stands for; generation 0 if that generation is over."""
         counter = self._counter
-        return Permit(counter.generation if stamp is counter.tick else 0)
+        return Permit(counter.generation if stamp is counter.ticks else 0)
 
     def _record_result(self, permit: Permit, result: object, started: float) -> None:
         is_failure = self.config.failure_result
@@ -305,7 +305,7 @@ class Circuit:
             self._publish()
         elif machine.window is not None:
             self._look_at.cell_contents = machine.look_at
-            self._admit.cell_contents = self._counter.tick if machine.only_counts else None
+            self._admit.cell_contents = self._counter.ticks if machine.only_counts else None
         return moves
 
     def _publish(self) -> None:
@@ -319,7 +319,7 @@ class Circuit:
         self._gather_late()
         self._counter = Counter(machine.generation)
         if machine.only_counts:
-            self._admit.cell_contents = self._counter.tick
+            self._admit.cell_contents = self._counter.ticks
 
     def _tell(self, moves: list[Transition], by: str) -> None:
         for old, new, reason in moves:

@@ -21,7 +21,7 @@ from typing import Any
 from selfheal.policies.breaker.config import BreakerConfig, TimeWindow
 
 _PREFIX = "_sh_"
-"""Stands before every name of the template, so that parameters may be called what they like."""
+"""Stands before every name of the template, builtins too, so that parameters may be called what they like."""
 
 _BODY = """\
 def guarded({parameters}):
@@ -32,7 +32,7 @@ def guarded({parameters}):
     {start}
     try:
         _sh_result = {wait}_sh_fn({arguments})
-    except BaseException as _sh_error:
+    except _sh_BaseException as _sh_error:
         _sh_failed(_sh_stamp, _sh_error{started})
         raise
     {look}
@@ -45,10 +45,16 @@ _sh_no = _sh_refusal()
             raise _sh_no
 """
 _LOOK = (
-    "if type(_sh_result) is not _sh_plain and _sh_is_deferred(_sh_result): "
+    "if _sh_type(_sh_result) is not _sh_plain and _sh_is_deferred(_sh_result): "
     "return _sh_defer(_sh_stamp, _sh_result{started})"
 )
-_GLOBALS = {"__builtins__": builtins, "__name__": __name__}
+_GLOBALS = {
+    "__builtins__": builtins,
+    "__name__": __name__,
+    f"{_PREFIX}next": next,
+    f"{_PREFIX}type": type,
+    f"{_PREFIX}BaseException": BaseException,
+}
 _numbers = itertools.count(1)
 
 
@@ -100,13 +106,13 @@ def _count(config: BreakerConfig, started: str) -> str:
     if config.slow_call_duration is not None:
         checks.append("_sh_ended - _sh_started > _sh_slow_above")
     if not checks:
-        return "_sh_stamp()"
+        return "_sh_next(_sh_stamp)"
     return f"""\
 _sh_ended = _sh_now()
     if {" or ".join(checks)}:
         {record}
     else:
-        _sh_stamp()
+        _sh_next(_sh_stamp)
 """
 
 
@@ -114,7 +120,7 @@ _sh_ended = _sh_now()
 def _compile(source: str) -> CodeType:
     """The code of a guarded function whose ``_sh_`` names are free variables."""
     filename = f"<selfheal guarded {next(_numbers)}>"
-    names = sorted({word for word in _words(source) if word.startswith(_PREFIX)})
+    names = sorted({word for word in _words(source) if word.startswith(_PREFIX)} - _GLOBALS.keys())
     free = [name for name in names if f"{name} =" not in source and f"as {name}:" not in source]
     body = "".join(f"    {line}\n" for line in source.splitlines())
     text = f"{body}    return guarded\n"

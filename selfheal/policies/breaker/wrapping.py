@@ -16,7 +16,7 @@ from typing import Any
 from selfheal.errors import CircuitOpenError
 from selfheal.policies.breaker import template
 from selfheal.policies.breaker.circuit import Admitted, Circuit
-from selfheal.policies.breaker.counter import Tick
+from selfheal.policies.breaker.counter import Stamp
 
 
 def guard(circuit: Circuit, fn: Callable[..., Any]) -> Callable[..., Any]:
@@ -161,7 +161,7 @@ def _deferring(circuit: Circuit) -> dict[str, Any]:
         plain.cell_contents = type(result)
         return False
 
-    def defer(stamp: Tick, result: Any, started: float = float("nan")) -> Any:
+    def defer(stamp: Stamp, result: Any, started: float = float("nan")) -> Any:
         return _defer(circuit, circuit.admitted_by(stamp, started), result)
 
     return {"plain": plain, "is_deferred": is_deferred, "defer": defer}

@@ -142,6 +142,23 @@ def test_parameters_may_have_any_name(make: Make) -> None:
     assert make()(target)(1, 2, 3, 4, self=5, guarded=6) == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.parametrize("options", [{}, {"slow_call_duration": 5.0}, {"failure_result": lambda result: False}])
+def test_parameters_may_shadow_builtins(make: Make, options: dict[str, Any]) -> None:
+    """A parameter named like a builtin that the guarded function itself needs is just an argument."""
+    breaker = make(**options)
+
+    @breaker
+    def target(next, type, BaseException):  # type: ignore[no-untyped-def]  # noqa: N803
+        if next == "fail":
+            raise Boom
+        return [next, type, BaseException]
+
+    assert target("a", "b", "c") == ["a", "b", "c"]
+    with pytest.raises(Boom):
+        target("fail", None, None)
+    assert (breaker.snapshot().successes, breaker.snapshot().failures) == (1, 1)
+
+
 def test_defaults_are_the_same_objects(make: Make) -> None:
     """A mutable default stays the one object it is."""
 
