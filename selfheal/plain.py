@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime
 import enum
 import math
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from typing import Any
+
+import attrs
 
 from selfheal.redaction import REDACTED, hides, scrub
 
@@ -34,6 +36,21 @@ def plain(value: object, where: str) -> Any:
         NotPlainError: if it holds something else, is nested deeper than 16 or holds more than 10,000 values.
     """
     return _Walk().show(value, where, 0, hides(where))
+
+
+def camel_cased(record: Any, times: Collection[str] = ()) -> dict[str, Any]:
+    """A flat attrs record as a section of the status: keys in camelCase, durations in whole milliseconds.
+
+    Args:
+        record: an instance of an attrs class.
+        times: names of its fields that are durations in seconds, or ``None``.
+    """
+    shown = {}
+    for key, value in attrs.asdict(record).items():
+        first, *rest = key.split("_")
+        named = first + "".join(word.title() for word in rest)
+        shown[named] = round(value * 1000) if key in times and value is not None else value
+    return shown
 
 
 class _Walk:

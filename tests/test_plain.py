@@ -9,11 +9,12 @@ import math
 from collections import deque
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfheal.plain import MAX_TEXT, MAX_VALUES, NotPlainError, plain
+from selfheal.plain import MAX_TEXT, MAX_VALUES, NotPlainError, camel_cased, plain
 from selfheal.redaction import REDACTED
 
 
@@ -112,3 +113,17 @@ _json = st.recursive(
 def test_the_result_is_always_strict_json(value: dict[str, Any]) -> None:
     """Whatever JSON-like data a host returns can be written as strict JSON."""
     assert json.loads(json.dumps(plain(value, "host"), allow_nan=False)) == plain(value, "host")
+
+
+def test_records_become_sections_with_times_in_milliseconds() -> None:
+    """Keys are in camelCase, the named durations in whole milliseconds, everything else as it is."""
+
+    @attrs.frozen
+    class Record:
+        last_good_ago: float | None = 1.2345
+        retry_in: float | None = None
+        failure_rate: float = 0.5
+
+    shown = camel_cased(Record(), {"last_good_ago", "retry_in"})
+
+    assert shown == {"lastGoodAgo": 1234, "retryIn": None, "failureRate": 0.5}

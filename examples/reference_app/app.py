@@ -215,7 +215,7 @@ class ReferenceApp:
                 "fallback": self._fallback_section,
                 "queue": self.workers.queue_section,
                 "workers": self.workers.section,
-                "budget": self.budget.status_section,
+                "budget": self.budget.section,
             },
             base_url=self.config.address,
         )

@@ -286,8 +286,8 @@ class ResourceBudget:
                 config=self.config,
             )
 
-    def status_section(self) -> dict[str, Any]:
-        """A section for :class:`~selfheal.StatusReport`: ``sections={"resources": budget.status_section}``."""
+    def section(self) -> dict[str, Any]:
+        """A section for :class:`~selfheal.StatusReport`: ``sections={"resources": budget.section}``."""
         return as_section(self.snapshot())
 
     def report(self) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 
 from selfheal.errors import StateError
+from selfheal.plain import camel_cased
 from selfheal.resources.budget_admission import Tally
 from selfheal.resources.budget_config import BudgetConfig
 from selfheal.resources.budget_machine import BudgetLevel
@@ -87,11 +88,11 @@ class BudgetSnapshot:
 
 
 def as_section(it: BudgetSnapshot) -> dict[str, Any]:
-    """The snapshot as a section of a status report: plain data."""
+    """The snapshot as a section of a status report: plain data, durations in whole milliseconds."""
     usage = it.usage
     return {
         "level": it.level.value,
-        "since": round(it.since, 1),
+        "since": round(it.since * 1000),
         "reason": it.reason,
         "cpu": _rounded(it.cpu),
         "memory": _rounded(it.memory),
@@ -101,9 +102,9 @@ def as_section(it: BudgetSnapshot) -> dict[str, Any]:
         "memoryPressure": usage.memory_pressure if usage else None,
         "peaks": {name: _rounded(value) for name, value in it.peaks.items()},
         "levelChanges": it.changes,
-        "secondsInLevel": {name: round(seconds, 1) for name, seconds in it.spent.items()},
+        "timeInLevel": {name: round(seconds * 1000) for name, seconds in it.spent.items()},
         "waiting": it.waiting,
-        "work": {name: attrs.asdict(tally) for name, tally in it.work.items()},
+        "work": {name: camel_cased(tally, {"longest_wait"}) for name, tally in it.work.items()},
         "engaged": list(it.engaged),
         "problems": dict(it.problems),
     }

@@ -192,7 +192,7 @@ class LoadShedder:
                 problem=self._problem,
             )
 
-    def status_section(self) -> dict[str, Any]:
+    def section(self) -> dict[str, Any]:
         """A section for :class:`~selfheal.StatusReport`."""
         return attrs.asdict(self.snapshot())
 

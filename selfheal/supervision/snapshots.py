@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 
 from selfheal.errors import NotFoundError
+from selfheal.plain import camel_cased
 from selfheal.supervision.holding import Held
 from selfheal.supervision.machine import WorkerMachine
 from selfheal.supervision.output import OutputFile
@@ -104,20 +105,11 @@ def as_section(snapshot: SupervisorSnapshot) -> dict[str, Any]:
         "total": len(states),
         "running": states.count("RUNNING"),
         "failed": states.count("FAILED"),
-        "workers": [_as_dict(worker) for worker in snapshot.workers],
+        "workers": [camel_cased(worker, _TIMES) for worker in snapshot.workers],
     }
 
 
 _TIMES = {"since", "uptime", "retry_in", "last_good_ago"}
-
-
-def _as_dict(worker: WorkerSnapshot) -> dict[str, Any]:
-    shown = {}
-    for key, value in attrs.asdict(worker).items():
-        first, *rest = key.split("_")
-        named = first + "".join(word.title() for word in rest)
-        shown[named] = round(value * 1000) if key in _TIMES and value is not None else value
-    return shown
 
 
 def view(

@@ -360,13 +360,14 @@ def test_a_report_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     assert "report" not in budget.snapshot().problems
 
 
-def test_status_section() -> None:
+def test_section() -> None:
     """The section is plain JSON, and a status report shows it."""
     budget = make(FakeClock(), 85.0)
-    report = StatusReport(sections={"resources": budget.status_section}).as_dict()
+    report = StatusReport(sections={"resources": budget.section}).as_dict()
 
     assert json.loads(json.dumps(report["resources"])) == report["resources"]
     assert report["resources"]["level"] == "SLOW"
+    assert report["resources"]["timeInLevel"] == {"NORMAL": 0, "SLOW": 0, "SHED": 0}
     assert report["resources"]["peaks"] == {"cpu": 85.0, "memory": 10.0}
 
 

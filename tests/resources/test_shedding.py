@@ -351,7 +351,7 @@ def test_threads_count_exactly() -> None:
 
     assert it.admitted["sheddable"] + it.shed["sheddable"] == 2000
     assert it.answers["sheddable"] == (it.admitted["sheddable"], it.admitted["sheddable"])
-    assert shedder.status_section()["shed"]["sheddable"] == it.shed["sheddable"]
+    assert shedder.section()["shed"]["sheddable"] == it.shed["sheddable"]
 
 
 BAD: list[tuple[dict[str, Any], str]] = [
