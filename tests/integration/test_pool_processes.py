@@ -420,6 +420,7 @@ def test_a_crash_loop_ends_in_failed_and_needs_a_reset(rig: Rig) -> None:
 
     told = "3 unplanned ends of workers, more than 2 in 300 s, the last: killed by SIGKILL"
     assert pool.snapshot().reason == told
+    until(lambda: rig.of(PoolFailed))  # told of right after the state shows it
     assert [event.reason for event in rig.of(PoolFailed)] == [told]
     assert rig.queue.snapshot().ready == 2
     with pytest.raises(PoolFailedError):
@@ -446,6 +447,7 @@ def test_a_target_that_is_not_there_fails_at_once(rig: Rig, target: str, told: s
     until(lambda: pool.snapshot().state is PoolState.FAILED)
 
     assert told in pool.snapshot().reason
+    until(lambda: rig.of(PoolWorkerEnded))
     assert rig.of(PoolWorkerEnded)[0].how == "refused"
 
 
