@@ -25,11 +25,14 @@ from selfheal.healing.pending import PendingAlerts
 from selfheal.healing.records import GuardName, HealerSnapshot, HealingRecord, Lane, Outcome
 from selfheal.healing.strategy import HealingContext, Strategy
 from selfheal.policies.backoff import ExponentialBackoff
-from selfheal.policies.breaker import BreakerState, CircuitBreaker, Guard
+from selfheal.policies.breaker import BreakerRegistry, BreakerState, CircuitBreaker, Guard
 from selfheal.policies.dormancy import DormantController, ResumeRecord, Trigger
 from selfheal.policies.flags import AUTO_HEALING, PREVENTIVE_HEALING, FeatureFlags
 
 logger = logging.getLogger("selfheal.healing")
+
+_HEALING_DEADLINE = 3600.0
+"""Seconds after which the healer's own breaker stops waiting for a healing that probes it."""
 
 _FLAGS = {Lane.HEALING: (AUTO_HEALING,), Lane.PREVENTIVE: (AUTO_HEALING, PREVENTIVE_HEALING)}
 _HELD = (BreakerState.FORCED_OPEN, BreakerState.DISABLED, BreakerState.METRICS_ONLY)
@@ -311,3 +314,10 @@ def _tell(guard: Guard, judged: Judged, *, decides: bool) -> None:
         guard.succeed()
     else:
         guard.fail(judged.error)
+
+
+def own_breaker(clock: Clock, events: EventBus) -> CircuitBreaker:
+    """The breaker of a healer that was given none, in a registry of its own."""
+    return CircuitBreaker(
+        "healer", clock=clock, events=events, registry=BreakerRegistry(), probe_timeout=_HEALING_DEADLINE
+    )

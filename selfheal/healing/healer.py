@@ -18,21 +18,19 @@ from selfheal.events import (
     EventBus,
     Severity,
     Subscription,
+    WorkersExhausted,
 )
-from selfheal.healing.attempts import Attempts
+from selfheal.healing.attempts import Attempts, own_breaker
 from selfheal.healing.driving import Call, Steps, adrive, drive
 from selfheal.healing.machine import HealerConfig, HealerOptions, Refused
 from selfheal.healing.records import GuardName, HealerSnapshot, HealingRecord, Lane, Outcome
-from selfheal.healing.strategy import CallableStrategy, Strategy, runs_async, strategies_of
+from selfheal.healing.strategy import Strategy, preventive_strategy, runs_async, strategies_of
 from selfheal.policies.backoff import ExponentialBackoff
-from selfheal.policies.breaker import BreakerRegistry, CircuitBreaker
+from selfheal.policies.breaker import CircuitBreaker
 from selfheal.policies.dormancy import DormantController
 from selfheal.policies.flags import FeatureFlags
 
 logger = logging.getLogger("selfheal.healing")
-
-_HEALING_DEADLINE = 3600.0
-"""Seconds after which the healer's own breaker stops waiting for a healing that probes it."""
 
 
 class IntervalRegistry(Protocol):
@@ -86,14 +84,14 @@ class Healer:
     ) -> None:
         self.config = HealerConfig(**options)
         self.strategies = strategies_of(heal)
-        self._preventive = None if preventive is None else _preventive_strategy(preventive)
+        self._preventive = None if preventive is None else preventive_strategy(preventive)
         self._clock = clock
         self._events = events
         self._attempts = Attempts(
             config=self.config,
             flags=FeatureFlags() if flags is None else flags,
             dormancy=DormantController(clock=clock, events=events) if dormancy is None else dormancy,
-            breaker=_own_breaker(clock, events) if breaker is None else breaker,
+            breaker=own_breaker(clock, events) if breaker is None else breaker,
             backoff=ExponentialBackoff() if backoff is None else backoff,
             clock=clock,
             events=events,
@@ -178,6 +176,8 @@ class Healer:
     def subscribe(self, *, immediately: bool = False) -> Subscription:
         """Take alerts from the event bus; an ``AlertCleared`` takes one back. Calling again changes nothing.
 
+        ``WorkersExhausted`` of a task registry makes it dormant: with runs stuck, healing more is no help.
+
         Args:
             immediately: also heal as soon as an alert comes, in the bus's delivery thread, instead of
                 waiting for the next :meth:`run_once`.
@@ -189,7 +189,11 @@ class Healer:
             self._plain_only("subscribe(immediately=True)", self.strategies)
         if self._subscription is None:
             self._subscription = self._events.subscribe(
-                lambda event: self._on_event(event, immediately), Alert, AlertCleared, BreakerStateChanged
+                lambda event: self._on_event(event, immediately),
+                Alert,
+                AlertCleared,
+                BreakerStateChanged,
+                WorkersExhausted,
             )
         return self._subscription
 
@@ -334,15 +338,8 @@ class Healer:
                 self.run_once()
         elif isinstance(event, AlertCleared):
             self.clear(event.fingerprint)
+        elif isinstance(event, WorkersExhausted):
+            stuck = ", ".join(event.task_ids)
+            self.dormancy.enter(f"{event.abandoned} task runs are stuck: {stuck}", triggered_by="automatic")
         else:
             self._attempts.watch_breaker()
-
-
-def _own_breaker(clock: Clock, events: EventBus) -> CircuitBreaker:
-    return CircuitBreaker(
-        "healer", clock=clock, events=events, registry=BreakerRegistry(), probe_timeout=_HEALING_DEADLINE
-    )
-
-
-def _preventive_strategy(preventive: Callable[..., object]) -> CallableStrategy:
-    return CallableStrategy(preventive, where="Healer.preventive", arguments=("context",), least=0)

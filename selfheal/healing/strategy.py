@@ -185,3 +185,12 @@ def _meant(signature: inspect.Signature, bound: inspect.BoundArguments, given: t
         if own and value in given[least:] and name != value:
             return False
     return True
+
+
+def preventive_strategy(preventive: Callable[..., object]) -> CallableStrategy:
+    """What ``Healer.prevent`` runs: a callable taking ``(context)`` or nothing.
+
+    Raises:
+        ConfigError: if it is nothing that can heal.
+    """
+    return CallableStrategy(preventive, where="Healer.preventive", arguments=("context",), least=0)
