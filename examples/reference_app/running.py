@@ -253,7 +253,14 @@ class RunningApp:
 def survivors(family: list[psutil.Process], within: float = 5.0) -> list[int]:
     """Ids of those that still run after ``within`` seconds."""
     _, alive = psutil.wait_procs(family, timeout=within)
-    return [process.pid for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+    return [process.pid for process in alive if _runs(process)]
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:  # it ended since it was waited for
+        return False
 
 
 def is_free(port: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -76,12 +77,12 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 
 def workers_left(of: int | None = None) -> list[int]:
     """Worker processes below a process, by default this one."""
-    children = psutil.Process(of).children(recursive=True)
-    return [
-        c.pid
-        for c in children
-        if c.status() != psutil.STATUS_ZOMBIE and "selfheal.supervision.worker" in str(c.cmdline())
-    ]
+    found = []
+    for child in psutil.Process(of).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it may end between two looks
+            if child.status() != psutil.STATUS_ZOMBIE and "selfheal.supervision.worker" in str(child.cmdline()):
+                found.append(child.pid)
+    return found
 
 
 def gone(pid: int) -> bool:
