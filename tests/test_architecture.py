@@ -26,6 +26,8 @@ FLOORS = {
     "plain": 0,
     "redaction": 0,
     "validators": 0,
+    "conditions": 1,
+    "journal": 1,
     "state": 1,
     "backup": 2,
     "detection": 2,
