@@ -98,6 +98,11 @@ class Attempts:
         with self._lock:
             return self._history.records()
 
+    def settle(self) -> None:
+        """The clock jumped: begin none until things have settled."""
+        with self._lock:
+            self._machine.jumped(self._clock.monotonic())
+
     def stop(self, reason: str) -> None:
         """Begin no more, and tell what is in progress to stop."""
         self._stopped = reason
@@ -150,6 +155,7 @@ class Attempts:
                 consecutive_failures=failures,
                 backoff_delay=self.backoff.delay(failures) if failures else 0.0,
                 retry_in=machine.retry_in(Lane.HEALING, now),
+                settling=machine.settling(now),
                 total_attempts=machine.attempts,
                 successful_healings=machine.outcomes[Outcome.HEALED],
                 failed_healings=machine.outcomes[Outcome.FAILED],
@@ -168,7 +174,7 @@ class Attempts:
 
     def _ask_guards(self, lane: Lane, stack: contextlib.ExitStack) -> tuple[Refused | None, Guard | None]:
         """The first guard that refuses; or the breaker's leave."""
-        standing = self._stands(lane)
+        standing = self._stands(lane) or self._unsettled()
         if standing is not None:
             return standing, None
         self.watch_breaker()
@@ -192,6 +198,10 @@ class Attempts:
         if record is not None:
             return Refused(GuardName.DORMANCY, f"dormant until a person resumes it: {record.reason}")
         return None
+
+    def _unsettled(self) -> Refused | None:
+        with self._lock:
+            return self._machine.unsettled(self._clock.monotonic())
 
     def _stands_against(self, permit: Permit) -> Refused | None:
         """What stands against a healing in progress going on."""

@@ -9,19 +9,10 @@ from typing import Any, Protocol, Unpack
 
 from selfheal.clock import SYSTEM_CLOCK, Clock
 from selfheal.errors import ConfigError
-from selfheal.events import (
-    DEFAULT_BUS,
-    Alert,
-    AlertCleared,
-    BreakerStateChanged,
-    Event,
-    EventBus,
-    Severity,
-    Subscription,
-    WorkersExhausted,
-)
+from selfheal.events import DEFAULT_BUS, Alert, EventBus, Severity, Subscription
 from selfheal.healing.attempts import Attempts, own_breaker
 from selfheal.healing.driving import Call, Steps, adrive, drive
+from selfheal.healing.listening import Listener
 from selfheal.healing.machine import HealerConfig, HealerOptions, Refused
 from selfheal.healing.records import GuardName, HealerSnapshot, HealingRecord, Lane, Outcome
 from selfheal.healing.strategy import Strategy, preventive_strategy, runs_async, strategies_of
@@ -44,8 +35,9 @@ class Healer:
     """Runs healings for alerts: one at a time, slower after each failure, and not at all when it cannot help.
 
     A healing begins only if every guard lets it, asked in this order: it was not stopped, the flags are
-    on, it is not dormant, the breaker is closed, no backoff is running, the hour's budget is not spent,
-    and there is a place. A refusal is recorded with its guard and reason and is never a failure.
+    on, it is not dormant, the clock did not jump lately, the breaker is closed, no backoff is running, the
+    hour's budget is not spent, and there is a place. A refusal is recorded with its guard and reason and is
+    never a failure.
     ``failure_limit`` failures in a row, or a permanently open breaker, make it dormant: then nothing runs
     until a person calls ``healer.dormancy.resume(reason)``.
 
@@ -86,7 +78,6 @@ class Healer:
         self.strategies = strategies_of(heal)
         self._preventive = None if preventive is None else preventive_strategy(preventive)
         self._clock = clock
-        self._events = events
         self._attempts = Attempts(
             config=self.config,
             flags=FeatureFlags() if flags is None else flags,
@@ -96,7 +87,7 @@ class Healer:
             clock=clock,
             events=events,
         )
-        self._subscription: Subscription | None = None
+        self._listener = Listener(events, self._attempts, self.submit, self.run_once)
         self._check_due = -math.inf
         self._was_full = False
 
@@ -177,6 +168,7 @@ class Healer:
         """Take alerts from the event bus; an ``AlertCleared`` takes one back. Calling again changes nothing.
 
         ``WorkersExhausted`` of a task registry makes it dormant: with runs stuck, healing more is no help.
+        ``ClockJumped`` of one is taken in the publisher's thread, as a call of :meth:`settle`.
 
         Args:
             immediately: also heal as soon as an alert comes, in the bus's delivery thread, instead of
@@ -187,15 +179,16 @@ class Healer:
         """
         if immediately:
             self._plain_only("subscribe(immediately=True)", self.strategies)
-        if self._subscription is None:
-            self._subscription = self._events.subscribe(
-                lambda event: self._on_event(event, immediately),
-                Alert,
-                AlertCleared,
-                BreakerStateChanged,
-                WorkersExhausted,
-            )
-        return self._subscription
+        return self._listener.start(immediately)
+
+    def settle(self) -> None:
+        """Begin no healing for ``config.settle`` seconds from now, because the clock jumped: a suspend or a step.
+
+        What was measured before it, or across it, says little about now. A second jump starts the time over;
+        a resume by a person does not end it. For hosts that notice jumps themselves; with :meth:`subscribe`
+        and a task registry on the same bus it happens by itself.
+        """
+        self._attempts.settle()
 
     def register(
         self,
@@ -228,8 +221,7 @@ class Healer:
     def stop(self, reason: str = "the service is shutting down") -> None:
         """Begin no more healings, and tell those in progress to stop before their next action. For good."""
         self._attempts.stop(reason)
-        if self._subscription is not None:
-            self._subscription.cancel()
+        self._listener.stop()
 
     def handle(self, alert: Alert) -> HealingRecord:
         """Answer one alert now, if the guards let it. A waiting alert that was healed by it waits no more.
@@ -330,16 +322,3 @@ class Healer:
         for strategy in strategies:
             if runs_async(strategy):
                 raise ConfigError(f"strategy {strategy.name!r} of Healer.{what}", strategy, "plain; it is async")
-
-    def _on_event(self, event: Event, immediately: bool) -> None:
-        if isinstance(event, Alert):
-            self.submit(event)
-            if immediately:
-                self.run_once()
-        elif isinstance(event, AlertCleared):
-            self.clear(event.fingerprint)
-        elif isinstance(event, WorkersExhausted):
-            stuck = ", ".join(event.task_ids)
-            self.dormancy.enter(f"{event.abandoned} task runs are stuck: {stuck}", triggered_by="automatic")
-        else:
-            self._attempts.watch_breaker()

@@ -30,6 +30,7 @@ class HealerConfig:
         alert_ttl: seconds that an alert waits at most since it was last raised.
         history_limit: attempts, and apart from them refusals, that are remembered.
         check_every: seconds between two looks at the resume checks while dormant.
+        settle: seconds after a jump of the clock in which no healing begins; 0: a jump changes nothing.
 
     Raises:
         ConfigError: if a value is out of range.
@@ -42,6 +43,7 @@ class HealerConfig:
     alert_ttl: float = attrs.field(default=300.0, validator=between(0.001, 604_800.0, "s"))
     history_limit: int = attrs.field(default=200, validator=between(1, 100_000))
     check_every: float = attrs.field(default=300.0, validator=between(0.001, 86_400.0, "s"))
+    settle: float = attrs.field(default=30.0, validator=between(0.0, 86_400.0, "s"))
 
 
 class HealerOptions(TypedDict, total=False):
@@ -54,6 +56,7 @@ class HealerOptions(TypedDict, total=False):
     alert_ttl: float
     history_limit: int
     check_every: float
+    settle: float
 
 
 @attrs.frozen
@@ -123,6 +126,7 @@ class HealerMachine:
         self.refused: Counter[GuardName] = Counter()
         self.failures = dict.fromkeys(Lane, 0)
         self._ready_at = dict.fromkeys(Lane, -math.inf)
+        self._settled_at = -math.inf
         self._running: dict[int, Permit] = {}
         self._begun: deque[float] = deque()
 
@@ -137,7 +141,7 @@ class HealerMachine:
         Args:
             lane: healing or preventive.
             standing: what stands against it outside of this machine: flags, dormancy or breaker; they
-                are asked before backoff, budget and place.
+                are asked before what is decided here.
             now: monotonic seconds.
         """
         refused = standing or self.standing(lane, now)
@@ -151,8 +155,23 @@ class HealerMachine:
         return permit
 
     def standing(self, lane: Lane, now: float) -> Refused | None:
-        """What of backoff, budget and place would refuse a healing at ``now``. Counts nothing."""
-        return self._waiting(lane, now) or self._over_budget(now) or self._no_place()
+        """What of settling, backoff, budget and place would refuse a healing at ``now``. Counts nothing."""
+        return self.unsettled(now) or self._waiting(lane, now) or self._over_budget(now) or self._no_place()
+
+    def jumped(self, now: float) -> None:
+        """The clock jumped: let things settle from ``now`` on, however long a jump before still had to."""
+        self._settled_at = now + self.config.settle
+
+    def settling(self, now: float) -> float:
+        """Seconds left to settle; 0 if the clock did not jump lately."""
+        return max(self._settled_at - now, 0.0)
+
+    def unsettled(self, now: float) -> Refused | None:
+        """The refusal while things settle. Counts nothing."""
+        left = self.settling(now)
+        if left <= 0:
+            return None
+        return Refused(GuardName.SETTLING, f"the clock jumped; things settle for {self.config.settle:g} s", left)
 
     def record(self, permit: Permit, outcome: Outcome, now: float) -> Verdict:
         """Take the outcome of a healing that ended at ``now``, and give its place back.
@@ -169,7 +188,10 @@ class HealerMachine:
         return self._failed(permit.lane, now)
 
     def reset(self) -> None:
-        """A person resumed: forget failures and waits, and go on with one at a time. The budget stays spent."""
+        """A person resumed: forget failures and waits, and go on with one at a time.
+
+        The budget stays spent, and a clock that jumped stays a clock that jumped.
+        """
         self.generation += 1
         self.probation = True
         self.failures = dict.fromkeys(Lane, 0)
@@ -180,8 +202,8 @@ class HealerMachine:
         self._running.clear()
 
     def retry_in(self, lane: Lane, now: float) -> float:
-        """Seconds until backoff and budget let a healing begin; 0 if now."""
-        refusals = (self._waiting(lane, now), self._over_budget(now))
+        """Seconds until settling, backoff and budget let a healing begin; 0 if now."""
+        refusals = (self.unsettled(now), self._waiting(lane, now), self._over_budget(now))
         return max([0.0, *(refused.retry_in or 0.0 for refused in refusals if refused is not None)])
 
     def begun_last_hour(self, now: float) -> int:

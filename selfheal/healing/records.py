@@ -31,6 +31,7 @@ class GuardName(enum.StrEnum):
     STOPPED = "stopped"
     FLAGS = "flags"
     DORMANCY = "dormancy"
+    SETTLING = "settling"
     BREAKER = "breaker"
     BACKOFF = "backoff"
     BUDGET = "budget"
@@ -104,7 +105,8 @@ class HealerSnapshot:
         dormant_reason: why, ``None`` while it is not dormant.
         consecutive_failures: failed healings in a row.
         backoff_delay: seconds of wait that the latest failure brought; 0 without failure.
-        retry_in: seconds until backoff and budget let one through; 0 if now.
+        retry_in: seconds until settling, backoff and budget let one through; 0 if now.
+        settling: seconds left to let things settle after a clock jump; 0 if there was none.
         total_attempts: healings begun, preventive ones included.
         successful_healings: those that healed.
         failed_healings: those that failed.
@@ -127,6 +129,7 @@ class HealerSnapshot:
     consecutive_failures: int
     backoff_delay: float
     retry_in: float
+    settling: float
     total_attempts: int
     successful_healings: int
     failed_healings: int

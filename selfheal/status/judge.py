@@ -76,7 +76,7 @@ def _in(seconds: float, due: str = "now") -> str:
 
 
 def judge_healer(healer: HealerSnapshot) -> list[Finding]:
-    """Five failures in a row are a warning, until dormancy says more; switched off and a probation are remarks."""
+    """Five failures in a row are a warning, until dormancy says more; what else holds healing back is a remark."""
     found = []
     if healer.consecutive_failures >= FAILURES_TO_WARN and not healer.is_dormant:
         found.append(
@@ -93,6 +93,13 @@ def judge_healer(healer: HealerSnapshot) -> list[Finding]:
             Finding(
                 level=Level.HEALTHY,
                 issue="Self-healing was resumed and is on probation: one healing at a time until one succeeds.",
+            )
+        )
+    if healer.settling > 0:
+        found.append(
+            Finding(
+                level=Level.HEALTHY,
+                issue=f"The clock jumped: things settle, and the next healing may begin {_in(healer.settling)}.",
             )
         )
     if not healer.enabled:

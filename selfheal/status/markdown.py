@@ -56,6 +56,7 @@ def _self_healing(healing: Mapping[str, Any], further: Mapping[str, Any]) -> str
         refused = ", ".join(f"{guard} {count}" for guard, count in further["refused"].items())
         rows += [
             ("next attempt in", _ms(further["retryIn"])),
+            ("settling after a clock jump", _ms(further["settling"])),
             ("waiting", further["pending"]),
             ("refused by", refused or "no guard"),
         ]

@@ -56,6 +56,7 @@ def healing(healer: HealerSnapshot | None) -> Json:
         return {}
     return {
         "retryIn": ms(healer.retry_in),
+        "settling": ms(healer.settling),
         "pending": healer.pending,
         "running": healer.running,
         "probation": healer.probation,

@@ -524,6 +524,7 @@ def test_the_bounds_are_computed_from_the_configuration(options: Any, most: int,
         {"alert_ttl": 0.0},
         {"history_limit": 0},
         {"check_every": -1.0},
+        {"settle": -1.0},
     ],
 )
 def test_an_option_out_of_range_is_refused_by_name(options: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,7 +11,7 @@ from selfheal.healing import GuardName, HealerConfig, Lane, Outcome
 from selfheal.healing.machine import HealerMachine, Permit, Refused
 
 
-def machine(most: int = 100, **options: int) -> HealerMachine:
+def machine(most: int = 100, **options: Any) -> HealerMachine:
     """A machine whose n-th wait is n seconds."""
     return HealerMachine(HealerConfig(**options), most, float)
 
@@ -89,6 +91,60 @@ def test_lanes_wait_apart_and_share_place_and_budget() -> None:
     m.record(begin(m, 1001.0), Outcome.HEALED, 1001.0)
 
     assert refusal(m, 1001.0, Lane.PREVENTIVE) == (GuardName.BUDGET, 3599.0)
+
+
+def test_nothing_begins_until_a_jump_has_settled() -> None:
+    """After a jump both lanes are refused with the time left, up to the very moment in which it is over."""
+    m = machine(settle=30.0)
+    assert m.settling(1000.0) == 0.0
+    m.jumped(1000.0)
+
+    assert refusal(m, 1000.0) == (GuardName.SETTLING, 30.0)
+    assert refusal(m, 1029.5, Lane.PREVENTIVE) == (GuardName.SETTLING, 0.5)
+    assert (m.settling(1029.5), m.retry_in(Lane.HEALING, 1029.5)) == (0.5, 0.5)
+    assert m.refused == {GuardName.SETTLING: 2}
+    begin(m, 1030.0)
+
+
+def test_a_second_jump_starts_the_time_over() -> None:
+    """Settling begins anew with each jump, neither adding up nor ending with the first."""
+    m = machine(settle=30.0)
+    m.jumped(1000.0)
+    m.jumped(1020.0)
+
+    assert refusal(m, 1030.0) == (GuardName.SETTLING, 20.0)
+    begin(m, 1050.0)
+
+
+def test_settling_is_told_before_the_backoff_and_after_what_stands_outside() -> None:
+    """With several guards against it the refusal names the one that is asked first; the longest wait is shown."""
+    m = machine(settle=30.0)
+    m.record(begin(m, 1000.0), Outcome.FAILED, 1100.0)
+    m.jumped(1100.0)
+    standing = Refused(GuardName.DORMANCY, "dormant")
+
+    assert m.acquire(Lane.HEALING, standing, 1100.0) is standing
+    assert refusal(m, 1100.0) == (GuardName.SETTLING, 30.0)
+    assert m.retry_in(Lane.HEALING, 1100.5) == 29.5
+
+
+def test_neither_a_resume_nor_an_outcome_ends_settling() -> None:
+    """A healing under way when the clock jumps ends as it ends; a resume clears failures, not the jump."""
+    m = machine(settle=30.0)
+    permit = begin(m, 1000.0)
+    m.jumped(1000.0)
+    assert m.record(permit, Outcome.HEALED, 1001.0).counted
+    m.reset()
+
+    assert refusal(m, 1002.0) == (GuardName.SETTLING, 28.0)
+
+
+def test_a_settle_time_of_0_is_none() -> None:
+    """Switched off, a jump refuses nothing, not even in its own moment."""
+    m = machine(settle=0.0)
+    m.jumped(1000.0)
+
+    begin(m, 1000.0)
 
 
 @given(st.lists(st.tuples(st.floats(0, 2000), st.sampled_from(Outcome)), max_size=60), st.integers(1, 5))

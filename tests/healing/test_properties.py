@@ -26,6 +26,7 @@ class Model:
     reason: str | None = None
     streak: int = 0
     ready_at: float = 0.0
+    settled_at: float = 0.0
     circuit: str = "closed"
     circuit_streak: int = 0
     open_until: float = 0.0
@@ -40,6 +41,8 @@ class Model:
             return "flags"
         if self.reason is not None:
             return "dormancy"
+        if now < self.settled_at:
+            return "settling"
         if self.circuit == "permanent":
             self.reason = "circuit_breaker"
             return "breaker"
@@ -79,7 +82,7 @@ class Model:
 
 
 class HealerAgainstModel(RuleBasedStateMachine):
-    """A healer and its dormancy, breaker, backoff, flags and budget against the model."""
+    """A healer and its dormancy, breaker, backoff, flags, budget and settling against the model."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -142,6 +145,12 @@ class HealerAgainstModel(RuleBasedStateMachine):
         self.rig.clock.advance(seconds)
         self.rig.clock.jump(-2 * seconds)
 
+    @rule()
+    def the_clock_jumps(self) -> None:
+        """Somebody noticed a jump and told it."""
+        self.rig.healer.settle()
+        self.model.settled_at = self.rig.clock.monotonic() + 30
+
     @rule(on=st.booleans())
     def flag(self, on: bool) -> None:
         """A person flips the flag."""
@@ -178,7 +187,8 @@ class HealerAgainstModel(RuleBasedStateMachine):
         assert self.rig.healer.backoff.failures == model.streak
         recent = [start for start in model.begun if now - start < 3600]
         until_budget = recent[0] + 3600 - now if len(recent) >= model.budget else 0.0
-        assert snapshot.retry_in == max(0.0, model.ready_at - now, until_budget)
+        assert snapshot.retry_in == max(0.0, model.ready_at - now, until_budget, model.settled_at - now)
+        assert snapshot.settling == max(0.0, model.settled_at - now)
         assert snapshot.refused == model.refused
         assert snapshot.probation == model.probation
         assert (snapshot.total_attempts, snapshot.attempts_last_hour) == (len(model.begun), len(recent))

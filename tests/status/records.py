@@ -18,6 +18,7 @@ def a_healer(**changes: Any) -> HealerSnapshot:
         "consecutive_failures": 0,
         "backoff_delay": 0.0,
         "retry_in": 0.0,
+        "settling": 0.0,
         "total_attempts": 0,
         "successful_healings": 0,
         "failed_healings": 0,

@@ -97,6 +97,7 @@ def test_self_healing_has_exactly_its_eight_keys() -> None:
         consecutive_failures=5,
         backoff_delay=80.0,
         retry_in=33.3333,
+        settling=12.0,
         total_attempts=12,
         successful_healings=7,
         failed_healings=5,
@@ -118,6 +119,7 @@ def test_self_healing_has_exactly_its_eight_keys() -> None:
     }
     assert found["healing"] == {
         "retryIn": 33_333,
+        "settling": 12_000,
         "pending": 2,
         "running": 0,
         "probation": False,
