@@ -1,5 +1,6 @@
 """What a healing can pull: small, each usable by itself, each replaceable by the host's own."""
 
+from selfheal.levers.bag import Levers
 from selfheal.levers.cache import CacheControl, DirectoryCacheConfig
 from selfheal.levers.cache_records import CacheSize, ClearReport
 from selfheal.levers.cache_switchable import SwitchableCache, SwitchableCacheConfig, SwitchableCacheSnapshot
@@ -34,6 +35,7 @@ __all__ = [
     "FallbackSwitch",
     "FileNotifier",
     "LogNotifier",
+    "Levers",
     "Notification",
     "Notifier",
     "NotifierSnapshot",

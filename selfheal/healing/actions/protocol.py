@@ -1,0 +1,198 @@
+"""What an action is: planned, run, probed, verified, undone. The engine calls it; a lever of the host is what it moves."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+
+import attrs
+
+from selfheal.clock import Clock
+from selfheal.errors import LeverUnsupportedError
+from selfheal.events import Alert
+
+T = TypeVar("T")
+
+
+class Effect(enum.StrEnum):
+    """What is left of an action when it is to be undone.
+
+    ``REVERSIBLE``: ``rollback`` puts things back. ``IRREVERSIBLE``: nothing does (a restart, an emptied cache).
+    ``NEUTRAL``: there is nothing to put back (a notification, a snapshot).
+    """
+
+    REVERSIBLE = "reversible"
+    IRREVERSIBLE = "irreversible"
+    NEUTRAL = "neutral"
+
+
+class Probed(enum.StrEnum):
+    """Whether an action that was cut off took effect."""
+
+    DONE = "done"
+    NOT_DONE = "not_done"
+    UNKNOWN = "unknown"
+
+
+@attrs.frozen(kw_only=True)
+class LeverNeed:
+    """A lever that an action pulls.
+
+    Args:
+        role: what the action calls it; the lever of this name is used unless a step names another one.
+        protocol: what it has to be able to do; a runtime-checkable protocol.
+        optional: whether the action does without.
+    """
+
+    role: str
+    protocol: type
+    optional: bool = False
+
+
+@attrs.frozen
+class Skip:
+    """What ``plan`` returns where there is nothing to do.
+
+    Args:
+        reason: why, for the journal.
+    """
+
+    reason: str
+
+
+Plan = Mapping[str, Any]
+"""What an action is going to do, made of what JSON has: written to the journal before it runs, and enough to probe and
+undo it in another process."""
+
+Receipt = Mapping[str, Any]
+"""What an action did, made of what JSON has."""
+
+
+@attrs.frozen(kw_only=True)
+class ActionCall:
+    """One use of one action, as it is handed to each of its methods.
+
+    Args:
+        key: idempotency key ``run:step``; the same for plan, run, probe, verify and rollback, also after a crash.
+        strategy: name of the strategy it belongs to.
+        target: what it is done to.
+        alert: what is answered.
+        params: an instance of the action's ``params`` class.
+        levers: by role; an optional one that is not there is missing.
+        clock: for all times.
+        deadline: monotonic seconds at which it is given up.
+        cancelled: tells whether it is to end early; long actions ask now and then.
+    """
+
+    key: str
+    strategy: str
+    target: str
+    alert: Alert
+    params: Any
+    levers: Mapping[str, object]
+    clock: Clock
+    deadline: float
+    cancelled: Callable[[], bool] = lambda: False
+
+    def lever(self, role: str, protocol: type[T]) -> T:
+        """The lever of a role, as what it can do.
+
+        Raises:
+            LeverUnsupportedError: if there is none, or it is something else. (Loading checks this before.)
+        """
+        found = self.levers.get(role)
+        if not isinstance(found, protocol):
+            raise LeverUnsupportedError(
+                role, f"serve strategy {self.strategy!r}", f"give one that is a {protocol.__name__}"
+            )
+        return found
+
+
+@attrs.frozen(kw_only=True)
+class NoParams:
+    """The parameters of an action that takes none."""
+
+
+@runtime_checkable
+class Action(Protocol):
+    """One kind of thing that a healing can do.
+
+    A plan reads and changes nothing. ``run`` may be cut off at any point: then ``probe`` tells whether it took effect.
+    ``rollback`` works from the plan alone, and may be called for something that never ran, or twice.
+    """
+
+    @property
+    def name(self) -> str:
+        """What strategies call it."""
+
+    @property
+    def effect(self) -> Effect:
+        """Whether it can be undone."""
+
+    @property
+    def destructive(self) -> bool:
+        """Whether it ends or removes something; then only allowed targets are touched."""
+
+    @property
+    def timeout(self) -> float:
+        """Seconds after which it is given up, unless a step says otherwise."""
+
+    @property
+    def needs(self) -> tuple[LeverNeed, ...]:
+        """The levers it pulls."""
+
+    @property
+    def params(self) -> type:
+        """A frozen ``attrs`` class; a step's ``params`` are made into one."""
+
+    def plan(self, call: ActionCall, /) -> Plan | Skip:
+        """What would be done, with what is needed to undo it; or that there is nothing to do. Changes nothing."""
+
+    def run(self, call: ActionCall, plan: Plan, /) -> Receipt | None:
+        """Do it, or raise."""
+
+    def probe(self, call: ActionCall, plan: Plan, /) -> Probed:
+        """After a crash or a timeout: did it take effect?"""
+
+    def verify(self, call: ActionCall, plan: Plan, receipt: Receipt, /) -> bool | None:
+        """Whether its own effect holds now; ``None`` where that cannot be told. Changes nothing."""
+
+    def rollback(self, call: ActionCall, plan: Plan, receipt: Receipt | None, /) -> None:
+        """Put things back, or raise. ``receipt`` is ``None`` where it is in doubt whether it ran."""
+
+
+class BaseAction:
+    """An :class:`Action` to build on: sets what most leave as it is.
+
+    A subclass gives at least ``name`` and ``run``; one that is ``REVERSIBLE`` gives ``plan`` and ``rollback``.
+    """
+
+    name: ClassVar[str]
+    effect: ClassVar[Effect] = Effect.IRREVERSIBLE
+    destructive: ClassVar[bool] = False
+    timeout: ClassVar[float] = 30.0
+    needs: ClassVar[tuple[LeverNeed, ...]] = ()
+    params: ClassVar[type] = NoParams
+
+    def __repr__(self) -> str:
+        return f"<action {self.name}>"
+
+    def plan(self, call: ActionCall) -> Plan | Skip:
+        """Nothing to note beforehand."""
+        return {}
+
+    def run(self, call: ActionCall, plan: Plan) -> Receipt | None:
+        """Do it, or raise."""
+        raise NotImplementedError(f"{type(self).__name__}.run")
+
+    def probe(self, call: ActionCall, plan: Plan) -> Probed:
+        """Cannot be told."""
+        return Probed.UNKNOWN
+
+    def verify(self, call: ActionCall, plan: Plan, receipt: Receipt) -> bool | None:
+        """Cannot be told."""
+        return None
+
+    def rollback(self, call: ActionCall, plan: Plan, receipt: Receipt | None) -> None:
+        """Nothing to put back."""
