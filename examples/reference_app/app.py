@@ -12,7 +12,7 @@ from examples.reference_app.cache import SummaryCache
 from examples.reference_app.config import AppConfig
 from examples.reference_app.detection import Detection
 from examples.reference_app.door import Door
-from examples.reference_app.gateway import Gateway, WayBack
+from examples.reference_app.gateway import Gateway, WayBack, provider_limit
 from examples.reference_app.keys import VARIABLE, KeyPool
 from examples.reference_app.provider_process import ProviderProcess, issue_key
 from examples.reference_app.repair import Repair
@@ -32,6 +32,7 @@ from selfheal import (
     StatusReport,
     TaskRegistry,
 )
+from selfheal.errors import ConcurrencyLimitedError
 from selfheal.integrations.asgi import asgi_app
 from selfheal.integrations.http import SteeringApi
 from selfheal.levers import CacheControl
@@ -74,9 +75,9 @@ class ReferenceApp:
         self.upstream = Upstream(lambda: self.process.port, self.keys, config.upstream_timeout)
         self.requests = RequestLog(state / "requests.sqlite")
         self.breakers = BreakerRegistry()
-        self.breaker = self._breaker(UPSTREAM, ignore=(DocumentRefusedError,))
+        self.breaker = self._breaker(UPSTREAM, ignore=(DocumentRefusedError, ConcurrencyLimitedError))
         self.workers = self._make_workers()
-        self.cache = SummaryCache(enabled=config.cache)
+        self.cache = SummaryCache(config.cache_entries, config.cache_ttl, enabled=config.cache)
         self.gateway = self._make_gateway()
         self.detection = Detection(
             keys=self.keys,
@@ -153,6 +154,7 @@ class ReferenceApp:
             self.workers,
             self.requests,
             cache=self.cache,
+            limit=provider_limit(self.config.upstream_limit),
             back=WayBack(probe_every=away / 6, minimum_stay=away),
             events=self.events,
         )
@@ -212,6 +214,7 @@ class ReferenceApp:
                 "gateway": self._gateway_section,
                 "door": self.door.section,
                 "cache": self._cache_section,
+                "upstreamLimit": self.gateway.limit_section,
                 "fallback": self._fallback_section,
                 "queue": self.workers.queue_section,
                 "workers": self.workers.section,

@@ -37,6 +37,7 @@ class AppConfig:
         backoff_cap: longest wait between two healings.
         open_for: how long a breaker refuses before it lets a probe through.
         upstream_timeout: for an answer of the provider.
+        upstream_limit: requests with the provider at once, at most; fewer while it is slow.
         stop_timeout: for everything to end, when the app is told to.
         keep_requests: how many requests the log keeps.
         workers: processes that make the local summaries.
@@ -48,6 +49,8 @@ class AppConfig:
         memory_limit: the same for memory.
         watch_every: between two looks at CPU and memory, the workers', and the way back to the provider.
         cache: whether summaries that were bought are kept, from the start.
+        cache_entries: how many of them.
+        cache_ttl: for how long.
         webhook: address that gets each notification as JSON; empty: none does.
         end_with_stdin: stop when standard input ends, that is when whoever started the app is gone.
 
@@ -68,6 +71,7 @@ class AppConfig:
     backoff_cap: float = attrs.field(default=600.0, validator=between(0.001, _DAY, "s"))
     open_for: float = attrs.field(default=60.0, validator=between(0.001, _DAY, "s"))
     upstream_timeout: float = attrs.field(default=5.0, validator=between(0.1, 300.0, "s"))
+    upstream_limit: int = attrs.field(default=16, validator=between(1, 1000))
     stop_timeout: float = attrs.field(default=10.0, validator=between(0.1, 300.0, "s"))
     keep_requests: int = attrs.field(default=10_000, validator=between(1, 10_000_000))
     workers: int = attrs.field(default=2, validator=between(1, 64))
@@ -78,7 +82,9 @@ class AppConfig:
     cpu_limit: float = attrs.field(default=80.0, validator=between(20.0, 100.0, "%"))
     memory_limit: float = attrs.field(default=70.0, validator=between(20.0, 100.0, "%"))
     watch_every: float = attrs.field(default=1.0, validator=between(0.01, 60.0, "s"))
-    cache: bool = attrs.field(default=False, validator=boolean)
+    cache: bool = attrs.field(default=True, validator=boolean)
+    cache_entries: int = attrs.field(default=1000, validator=between(1, 10_000_000))
+    cache_ttl: float = attrs.field(default=600.0, validator=between(0.001, 30 * _DAY, "s"))
     webhook: str = attrs.field(default="", repr=False)
     end_with_stdin: bool = attrs.field(default=False, validator=boolean)
 
@@ -94,7 +100,7 @@ class AppConfig:
     def faster(self, speed: float) -> AppConfig:
         """The same policy with its clockwork ``speed`` times faster: intervals, backoff and open time are divided.
 
-        What depends on the world and not on policy (network and stop timeouts) stays as it is.
+        What depends on the world and not on policy (network and stop timeouts, the cache) stays as it is.
         ``healing_every`` does not go below 0.05, ``watch_every`` not below 0.2.
 
         Raises:
@@ -126,6 +132,7 @@ _OPTIONS: dict[str, tuple[type, str]] = {
     "backoff_cap": (float, "seconds to wait at most between two healings"),
     "open_for": (float, "seconds that a breaker refuses before it probes"),
     "upstream_timeout": (float, "seconds to wait for the provider's answer"),
+    "upstream_limit": (int, "requests with the provider at once, at most"),
     "keep_requests": (int, "how many requests the log keeps"),
     "workers": (int, "processes that make the local summaries"),
     "worker_memory": (float, "MiB that one of them may hold"),
@@ -134,6 +141,8 @@ _OPTIONS: dict[str, tuple[type, str]] = {
     "burst": (float, "requests of each sender at once"),
     "cpu_limit": (float, "percent of the CPU from which on work is delayed and shed; 100: never"),
     "memory_limit": (float, "percent of the memory from which on work is delayed and shed; 100: never"),
+    "cache_entries": (int, "bought summaries that are kept"),
+    "cache_ttl": (float, "seconds for which a bought summary is kept"),
     "webhook": (str, "address that gets each notification"),
 }
 
@@ -156,7 +165,7 @@ def read_config(argv: Sequence[str], environ: Mapping[str, str] = os.environ) ->
         told = f"{meaning} (default: {getattr(defaults, name)})"
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, help=told)
     parser.add_argument("--speed", type=float, help="run the clockwork this many times faster (default: 1)")
-    parser.add_argument("--cache", action="store_true", help="keep summaries that were bought")
+    parser.add_argument("--no-cache", dest="cache", action="store_false", help="do not keep summaries that were bought")
     parser.add_argument("--end-with-stdin", action="store_true", help="stop when standard input ends")
     given = vars(parser.parse_args(argv))
     found: dict[str, Any] = {name: _found(name, kind, given[name], environ) for name, (kind, _) in _OPTIONS.items()}

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import logging
-from typing import Protocol
+from typing import Any, Protocol
 
 import attrs
 
 from examples.reference_app.cache import SummaryCache
 from examples.reference_app.keys import NoActiveKeysError
 from examples.reference_app.request_log import Entry, RequestLog
-from examples.reference_app.upstream import PROBE, DocumentRefusedError, Upstream, UpstreamError
+from examples.reference_app.upstream import PROBE, TOO_MUCH, DocumentRefusedError, Upstream, UpstreamError
 from examples.reference_app.workers import NoLocalSummaryError
 from selfheal import CircuitBreaker
 from selfheal.clock import SYSTEM_CLOCK, Clock
+from selfheal.errors import ConcurrencyLimitedError
 from selfheal.events import DEFAULT_BUS, BreakerStateChanged, EventBus
 from selfheal.levers import FallbackSwitch
 from selfheal.policies.breaker import BreakerState
-from selfheal.resources import Criticality
+from selfheal.resources import AdaptiveLimit, Criticality
 
 logger = logging.getLogger("reference_app.gateway")
 
@@ -67,19 +68,30 @@ class WayBack:
     return_after: int = 2
 
 
+def provider_limit(most: int = 16, clock: Clock = SYSTEM_CLOCK) -> AdaptiveLimit:
+    """How many requests may be with the provider at once: found from how long it takes, and at most ``most``.
+
+    A slot that ends with a summary is a success; one in which the time was up or the provider had too much to do, a
+    failure. Any other end, such as a refused key or a dead process, says nothing about load, and is dropped.
+    """
+    return AdaptiveLimit(min(10, most), maximum=most, name="provider", failures=TOO_MUCH, clock=clock)
+
+
 class Gateway:
     """Summaries under a circuit breaker, with a local fallback and a cache, each request written down.
 
     Calls go to the provider until its breaker opens, and from then on to the local workers, without a try.
     They go back when the breaker is closed, by a healing or a person, or when probes have shown that the provider is
     well. A single failure of the provider costs no switch: that request is answered locally, the next one tries.
+    So is one that finds as many calls under way as the provider can take, which is no failure at all.
 
     Args:
         upstream: the provider.
-        breaker: guards every call to it that a request causes.
+        breaker: guards every call to it that a request causes. It must ignore ``ConcurrencyLimitedError``.
         local: the fallback.
         log: where requests are kept.
         cache: summaries that the provider made before.
+        limit: how many requests may be with the provider at once. Probes and healings pass it by.
         back: when the provider is used again.
         events: where breaker and switch tell what they do.
         clock: for the time of a request and how long it took.
@@ -93,6 +105,7 @@ class Gateway:
         log: RequestLog,
         *,
         cache: SummaryCache | None = None,
+        limit: AdaptiveLimit | None = None,
         back: WayBack | None = None,
         events: EventBus = DEFAULT_BUS,
         clock: Clock = SYSTEM_CLOCK,
@@ -102,6 +115,7 @@ class Gateway:
         self._local = local
         self._log = log
         self._cache = SummaryCache() if cache is None else cache
+        self.limit = provider_limit(clock=clock) if limit is None else limit
         self._clock = clock
         way = back or WayBack()
         self.fallback = FallbackSwitch(
@@ -146,6 +160,19 @@ class Gateway:
         self._keep(document, text, outcome, reply.provider, reply.reason, began)
         return reply
 
+    def limit_section(self) -> dict[str, Any]:
+        """How many requests may be with the provider at once, for the status; ``latency`` in milliseconds."""
+        shown = self.limit.snapshot()
+        return {
+            "limit": shown.limit,
+            "inFlight": shown.in_flight,
+            "succeeded": shown.succeeded,
+            "failed": shown.failed,
+            "dropped": shown.dropped,
+            "refused": shown.refused,
+            "latency": None if shown.latency is None else round(shown.latency * 1000),
+        }
+
     def _reply(self, text: str, sentences: int, criticality: Criticality) -> Reply:
         kept = self._cache.get(text, sentences)
         if kept is not None:
@@ -155,10 +182,13 @@ class Gateway:
         except (UpstreamError, NoActiveKeysError) as failure:
             logger.warning("the provider failed: %s", failure)
             return self._locally(text, sentences, criticality, str(failure))
+        except ConcurrencyLimitedError as refused:
+            return self._locally(text, sentences, criticality, str(refused))
         return reply
 
     def _from_upstream(self, text: str, sentences: int, criticality: Criticality) -> Reply:
-        made = self._upstream.summarise(text, sentences)
+        with self.limit.slot():
+            made = self._upstream.summarise(text, sentences)
         self._cache.keep(text, sentences, made)
         return Reply(summary=made, provider=UPSTREAM, degraded=False, reason="")
 

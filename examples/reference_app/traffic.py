@@ -1,6 +1,7 @@
 """Traffic for the reference app: real documents, one after another, over HTTP as any client sends them.
 
-``python -m examples.reference_app.traffic --count 20`` sends twenty and tells who answered.
+``python -m examples.reference_app.traffic --count 20`` sends twenty and tells who answered. No text is sent twice, so
+that no answer comes from a cache; with ``--same`` it is one document all the time.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import argparse
 import http.client
 import itertools
 import json
+import secrets
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -46,12 +48,13 @@ class Traffic:
     Args:
         port: of the reference app, on 127.0.0.1.
         timeout: seconds to wait for an answer.
+        same: send one document again and again, instead of texts that nobody has sent before.
     """
 
-    def __init__(self, port: int, timeout: float = 20.0) -> None:
+    def __init__(self, port: int, timeout: float = 20.0, *, same: bool = False) -> None:
         self._port = port
         self._timeout = timeout
-        self._next: Iterator[Document] = itertools.cycle(documents())
+        self._next: Iterator[Document] = itertools.repeat(documents(1)[0]) if same else _never_the_same()
 
     def send(self, count: int = 1) -> list[Sent]:
         """Send the next ``count`` documents, one after another."""
@@ -76,6 +79,13 @@ class Traffic:
         )
 
 
+def _never_the_same() -> Iterator[Document]:
+    """The documents in turn, each with a last line that no other has; too short to get into a summary."""
+    run = secrets.token_hex(8)
+    for number, document in enumerate(itertools.cycle(documents()), 1):
+        yield attrs.evolve(document, text=f"{document.text}\n\nCopy {number} of {run}.")
+
+
 def answered_by(sent: list[Sent]) -> dict[str, int]:
     """How many each provider answered; by status where none did."""
     return dict(Counter(one.provider or f"status {one.status}" for one in sent))
@@ -97,8 +107,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=3001, help="port of the app on 127.0.0.1 (default: %(default)s)")
     parser.add_argument("--count", type=int, default=20, help="how many documents; 0 goes on for ever (default: 20)")
     parser.add_argument("--every", type=float, default=0.0, help="seconds between two documents (default: none)")
+    parser.add_argument("--same", action="store_true", help="send the same document again and again")
     options = parser.parse_args(argv)
-    traffic = Traffic(options.port)
+    traffic = Traffic(options.port, same=options.same)
     answered: Counter[str] = Counter()
     try:
         for _ in itertools.count() if options.count == 0 else range(options.count):

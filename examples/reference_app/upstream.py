@@ -24,8 +24,16 @@ class ProviderUnreachableError(UpstreamError):
     """No answer: nobody listens there, the connection broke, or the time was up."""
 
 
+class ProviderSlowError(ProviderUnreachableError):
+    """The time was up."""
+
+
 class ProviderFailedError(UpstreamError):
     """The provider answered that it cannot: a status of 500 and above."""
+
+
+class ProviderOverloadedError(ProviderFailedError):
+    """The provider answered that it has too much to do: 429, 503 or 504."""
 
 
 class UnauthorizedError(UpstreamError):
@@ -34,6 +42,10 @@ class UnauthorizedError(UpstreamError):
 
 class DocumentRefusedError(Exception):
     """The document cannot be summarised, by anybody: the caller's fault, not the provider's."""
+
+
+TOO_MUCH = (ProviderSlowError, ProviderOverloadedError)
+"""The failures that say that fewer calls at once would do better."""
 
 
 class Upstream:
@@ -95,7 +107,8 @@ class Upstream:
             content: dict[str, Any] = json.loads(answer.read())
         except (OSError, http.client.HTTPException, ValueError) as error:
             told = str(error) or type(error).__name__
-            raise ProviderUnreachableError(f"the provider does not answer: {told}") from error
+            kind = ProviderSlowError if isinstance(error, TimeoutError) else ProviderUnreachableError
+            raise kind(f"the provider does not answer: {told}") from error
         finally:
             connection.close()
         return answer.status, content
@@ -105,4 +118,5 @@ def _failure(status: int, body: dict[str, Any]) -> Exception:
     told = str(body.get("error", "no reason given"))
     if status in (400, 413, 422):
         return DocumentRefusedError(told)
-    return ProviderFailedError(f"the provider answered {status}: {told}")
+    kind = ProviderOverloadedError if status in (429, 503, 504) else ProviderFailedError
+    return kind(f"the provider answered {status}: {told}")

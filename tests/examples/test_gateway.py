@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from examples.reference_app.cache import SummaryCache
-from examples.reference_app.gateway import LOCAL, UPSTREAM, Gateway
+from examples.reference_app.gateway import LOCAL, UPSTREAM, Gateway, provider_limit
 from examples.reference_app.keys import VARIABLE, KeyPool
 from examples.reference_app.request_log import RequestLog
 from examples.reference_app.summary import lead
@@ -16,11 +16,15 @@ from examples.reference_app.upstream import (
     PROBE,
     DocumentRefusedError,
     ProviderFailedError,
+    ProviderOverloadedError,
+    ProviderSlowError,
+    ProviderUnreachableError,
     UnauthorizedError,
     Upstream,
 )
 from examples.reference_app.workers import NoLocalSummaryError
 from selfheal import CircuitBreaker, EventBus
+from selfheal.errors import ConcurrencyLimitedError
 from selfheal.policies.breaker import BreakerRegistry
 from selfheal.resources import Criticality
 from selfheal.testing import FakeClock
@@ -77,16 +81,18 @@ class Parts:
             clock=self.clock,
             events=self.events,
             registry=BreakerRegistry(),
-            ignore=(DocumentRefusedError,),
+            ignore=(DocumentRefusedError, ConcurrencyLimitedError),
         )
         self.workers = Workers()
-        self.cache = SummaryCache()
+        self.cache = SummaryCache(enabled=False)
+        self.limit = provider_limit(2, self.clock)
         self.gateway = Gateway(
             self.provider,
             self.breaker,
             self.workers,
             self.log,
             cache=self.cache,
+            limit=self.limit,
             events=self.events,
             clock=self.clock,
         )
@@ -210,12 +216,63 @@ def test_a_cache_that_is_on_answers_what_was_bought(parts: Parts) -> None:
 
 
 def test_a_cache_that_is_off_changes_nothing(parts: Parts) -> None:
-    """Which it is at the start."""
+    """Each request is a call of the provider."""
     parts.gateway.summarise("a", TEXT)
     parts.gateway.summarise("a", TEXT)
 
     assert parts.provider.calls == 2
     assert len(parts.cache) == 0
+
+
+def test_as_many_as_the_provider_can_take_and_no_failure(parts: Parts) -> None:
+    """A request that finds the limit reached is answered locally, and neither breaker nor switch hold it against it."""
+    held = [parts.limit.acquire(), parts.limit.acquire()]
+
+    replies = [parts.gateway.summarise("a", TEXT) for _ in range(5)]
+
+    assert {(reply.provider, reply.degraded) for reply in replies} == {("local", True)}
+    assert "'provider'" in replies[0].reason
+    circuit = parts.breaker.snapshot()
+    assert (circuit.state, circuit.failures, circuit.ignored, parts.provider.calls) == ("CLOSED", 0, 5, 0)
+    assert (parts.gateway.fallback.active, parts.gateway.limit_section()["refused"]) == (UPSTREAM, 5)
+    held[0].drop()
+    assert parts.gateway.summarise("a", TEXT).provider == "upstream"
+
+
+def test_the_limit_does_not_keep_probes_away(parts: Parts) -> None:
+    """With every place taken, by calls that hang, the way back is found all the same."""
+    parts.fail(4)
+    parts.provider.error = None
+    held = [parts.limit.acquire() for _ in range(2)]
+    for _ in range(7):
+        parts.clock.advance(10.0)
+        parts.gateway.fallback.check()
+
+    assert (len(held), parts.gateway.fallback.active) == (2, UPSTREAM)
+
+
+@pytest.mark.parametrize(
+    ("error", "became"),
+    [
+        (None, "succeeded"),
+        (ProviderSlowError("the provider does not answer: timed out"), "failed"),
+        (ProviderOverloadedError("the provider answered 503: too much to do"), "failed"),
+        (ProviderFailedError("the provider answered 500: a bug"), "dropped"),
+        (ProviderUnreachableError("the provider does not run"), "dropped"),
+        (UnauthorizedError("unauthorized: the provider refused every key it was shown (1)"), "dropped"),
+    ],
+)
+def test_only_load_is_held_against_the_limit(parts: Parts, error: Exception | None, became: str) -> None:
+    """How a call ends tells the limit what is to be learnt from it."""
+    parts.provider.error = error
+    parts.gateway.summarise("a", TEXT)
+
+    shown = parts.gateway.limit_section()
+
+    assert {what: shown[what] for what in ("succeeded", "failed", "dropped")} == {
+        what: int(what == became) for what in ("succeeded", "failed", "dropped")
+    }
+    assert shown["inFlight"] == 0
 
 
 def test_unauthorized_opens_it_for_good(parts: Parts) -> None:

@@ -7,6 +7,7 @@ import pytest
 from examples.reference_app.cache import SummaryCache
 from selfheal import EventBus
 from selfheal.levers import CacheControl
+from selfheal.testing import FakeClock
 
 
 @pytest.fixture
@@ -35,9 +36,22 @@ def test_it_is_bounded(cache: SummaryCache) -> None:
     assert len(cache) == 2
 
 
+def test_a_summary_is_not_given_out_for_ever() -> None:
+    """It goes after its time, however often it was asked for."""
+    clock = FakeClock()
+    cache = SummaryCache(ttl=600.0, clock=clock)
+    cache.keep("a", 1, "A")
+    clock.advance(599.0)
+    assert cache.get("a", 1) == "A"
+
+    clock.advance(1.0)
+
+    assert (cache.get("a", 1), len(cache), cache.hits) == (None, 0, 1)
+
+
 def test_switched_off_it_keeps_and_gives_nothing() -> None:
-    """Which is how it begins."""
-    cache = SummaryCache()
+    """Whatever it is offered."""
+    cache = SummaryCache(enabled=False)
     cache.keep("a", 1, "A")
 
     assert cache.get("a", 1) is None

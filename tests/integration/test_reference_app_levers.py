@@ -7,6 +7,7 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,8 @@ def test_the_door_turns_away_who_comes_too_often(start: Start) -> None:
 
 
 def test_a_cache_answers_what_was_bought(start: Start) -> None:
-    """Switched on by an option: the second time it is the cache, also when the provider has failed since."""
-    app = start("--cache")
+    """The second time it is the cache, also when the provider has failed since; what differs is bought."""
+    app = start()
 
     first = post(app)[2]
     second = post(app)[2]
@@ -70,6 +71,33 @@ def test_a_cache_answers_what_was_bought(start: Start) -> None:
     app.fault("failing")
     assert post(app)[2]["provider"] == "cache"
     assert app.status()["cache"] == {"enabled": True, "entries": 1, "hits": 2}
+    app.fault("none")
+    app.wait_for(lambda: app.status()["fallback"]["active"] == "upstream", "the provider in use")
+    assert answered_by(Traffic(app.port).send(2)) == {"upstream": 2}
+
+
+def test_without_the_cache_the_same_is_bought_twice(start: Start) -> None:
+    """Which is what the option is for."""
+    app = start("--no-cache")
+
+    assert [post(app)[2]["provider"] for _ in range(2)] == ["upstream", "upstream"]
+    assert app.status()["cache"] == {"enabled": False, "entries": 0, "hits": 0}
+
+
+def test_more_than_the_provider_can_take_is_answered_by_the_workers(start: Start) -> None:
+    """One place at a slow provider: of four requests at once it gets one, and its breaker counts no failure."""
+    app = start("--upstream-limit", "1", speed=1.0)
+    app.fault("slow", 1.0)
+
+    with ThreadPoolExecutor(4) as clients:
+        sent = [one for some in clients.map(lambda _: Traffic(app.port).send(), range(4)) for one in some]
+
+    assert answered_by(sent) == {"upstream": 1, "local": 3}
+    assert app.breaker("summary-provider")["failureCount"] == 0
+    shown = app.status()
+    assert shown["fallback"]["active"] == "upstream"
+    taken = {what: shown["upstreamLimit"][what] for what in ("limit", "inFlight", "succeeded", "refused")}
+    assert taken == {"limit": 1, "inFlight": 0, "succeeded": 1, "refused": 3}
 
 
 def kill_workers(app: RunningApp, until: Callable[[], object]) -> None:

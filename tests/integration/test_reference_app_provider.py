@@ -21,7 +21,8 @@ from examples.reference_app.provider_process import ProviderProcess, ProviderSta
 from examples.reference_app.summary import extract
 from examples.reference_app.upstream import (
     DocumentRefusedError,
-    ProviderFailedError,
+    ProviderOverloadedError,
+    ProviderSlowError,
     ProviderUnreachableError,
     UnauthorizedError,
     Upstream,
@@ -128,12 +129,12 @@ def test_failing_lasts_through_a_restart_and_ends_by_hand(tmp_path: Path, provid
     """The fault is further upstream: restarting does not cure it, lifting it does."""
     upstream = Upstream(lambda: provider.port, pool(tmp_path, issue_key(tmp_path / "provider")))
     fault(provider, "failing")
-    with pytest.raises(ProviderFailedError, match="503"):
+    with pytest.raises(ProviderOverloadedError, match="503"):
         upstream.summarise(TEXT)
 
     provider.restart()
 
-    with pytest.raises(ProviderFailedError, match="503"):
+    with pytest.raises(ProviderOverloadedError, match="503"):
         upstream.summarise(TEXT)
     fault(provider, "none")
     assert upstream.summarise(TEXT)
@@ -147,7 +148,7 @@ def test_slow_is_slow(tmp_path: Path, provider: ProviderProcess) -> None:
     began = time.monotonic()
     assert Upstream(lambda: provider.port, keys, timeout=5).summarise(TEXT)
     assert time.monotonic() - began >= 0.6
-    with pytest.raises(ProviderUnreachableError, match="timed out"):
+    with pytest.raises(ProviderSlowError, match="timed out"):
         Upstream(lambda: provider.port, keys, timeout=0.2).summarise(TEXT)
 
 
