@@ -1,4 +1,4 @@
-"""What an action is: planned, run, probed, verified, undone. The engine calls it; a lever of the host is what it moves."""
+"""What an action is: planned, run, probed, verified, undone. It pulls levers of the host."""
 
 from __future__ import annotations
 
