@@ -71,6 +71,7 @@ class StepSpec:
         params: for the action.
         timeout: seconds; by default the action's own.
         on_failure: what its failure means.
+        undo_after: seconds after the healing ended when it is undone by itself; ``None``: it stays.
     """
 
     do: str
@@ -79,6 +80,7 @@ class StepSpec:
     params: Mapping[str, Any] = attrs.field(factory=dict)
     timeout: float | None = attrs.field(default=None, validator=between(0.001, 3600.0, "s", optional=True))
     on_failure: OnFailure = OnFailure.ROLLBACK
+    undo_after: float | None = attrs.field(default=None, validator=between(0.0, 86_400.0, "s", optional=True))
 
 
 @attrs.frozen(kw_only=True)
