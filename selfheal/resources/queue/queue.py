@@ -128,6 +128,8 @@ class TaskQueue:
         desk = self._desk
         if desk.closed:
             raise QueueClosedError(self.name)
+        if desk.lock.locked():
+            desk.give_way()
         try:
             with desk.lock:
                 task = desk.book.put(payload, priority, criticality, delay, dedup, desk.now())
@@ -151,6 +153,8 @@ class TaskQueue:
             The delivery, to be acknowledged before its deadline; ``None`` if there was none in time.
         """
         desk = self._desk
+        if desk.lock.locked():
+            desk.give_way()
         with desk.lock:
             delivery = desk.book.take(worker, desk.now())
         if desk.book.news:
@@ -195,6 +199,8 @@ class TaskQueue:
             Whether that counted. ``False``: the task was taken by somebody else since, or is a dead letter.
         """
         desk = self._desk
+        if desk.lock.locked():
+            desk.give_way()
         with desk.lock:
             done = desk.book.ack(delivery, desk.now())
         if desk.book.news:
