@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+from collections.abc import Generator, Iterable
 
 from selfheal.clock import Clock
 from selfheal.errors import CircuitOpenError, StateError
-from selfheal.events import Alert, EventBus, HealingFinished
+from selfheal.events import Alert, EventBus
 from selfheal.forking import track
-from selfheal.healing.driving import Call, Steps
-from selfheal.healing.history import History
-from selfheal.healing.judging import Judged, error_text, judge_error, judge_result
+from selfheal.healing.driving import Call, Steps, Wait
+from selfheal.healing.gate import Gate, Reserved
+from selfheal.healing.judging import Judged, judge_error, judge_result
 from selfheal.healing.machine import (
     HealerConfig,
     HealerMachine,
@@ -23,6 +24,7 @@ from selfheal.healing.machine import (
 )
 from selfheal.healing.pending import PendingAlerts
 from selfheal.healing.records import GuardName, HealerSnapshot, HealingRecord, Lane, Outcome
+from selfheal.healing.remembering import Memory
 from selfheal.healing.strategy import HealingContext, Strategy
 from selfheal.policies.backoff import ExponentialBackoff
 from selfheal.policies.breaker import BreakerRegistry, BreakerState, CircuitBreaker, Guard
@@ -36,7 +38,6 @@ _HEALING_DEADLINE = 3600.0
 
 _FLAGS = {Lane.HEALING: (AUTO_HEALING,), Lane.PREVENTIVE: (AUTO_HEALING, PREVENTIVE_HEALING)}
 _HELD = (BreakerState.FORCED_OPEN, BreakerState.DISABLED, BreakerState.METRICS_ONLY)
-_LEVEL = {Outcome.HEALED: logging.INFO, Outcome.REFUSED: logging.INFO}
 
 
 class Attempts:
@@ -56,6 +57,7 @@ class Attempts:
         backoff: ExponentialBackoff,
         clock: Clock,
         events: EventBus,
+        gate: Gate,
     ) -> None:
         self.flags = flags
         self.dormancy = dormancy
@@ -63,12 +65,12 @@ class Attempts:
         self.backoff = backoff
         self.most = attempts_per_hour(config, backoff)
         self.most_failing = failing_attempts_per_hour(config, backoff, self.most)
+        self.gate = gate
         self._clock = clock
-        self._events = events
         self._lock = threading.Lock()
         self._machine = HealerMachine(config, self.most, backoff.delay)
         self._pending = PendingAlerts(config.pending_limit, config.alert_ttl)
-        self._history = History(config.history_limit)
+        self.memory = Memory(config.history_limit, clock, events)
         self._stopped: str | None = None
         dormancy.on_resume(self._resumed)
         track(self, Attempts._in_child)
@@ -93,11 +95,6 @@ class Attempts:
         with self._lock:
             return self._pending.in_turn(self._clock.monotonic())
 
-    def history(self) -> tuple[HealingRecord, ...]:
-        """What is remembered, oldest first."""
-        with self._lock:
-            return self._history.records()
-
     def settle(self) -> None:
         """The clock jumped: begin none until things have settled."""
         with self._lock:
@@ -107,31 +104,44 @@ class Attempts:
         """Begin no more, and tell what is in progress to stop."""
         self._stopped = reason
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it was told to begin no more."""
+        return self._stopped is not None
+
+    def restore(self, failures: int, begun_ago: Iterable[float]) -> None:
+        """Take over what a process before this one had counted; ``begun_ago`` are seconds."""
+        with self._lock:
+            self._machine.restore(failures, begun_ago, self._clock.monotonic())
+
     def attempt(self, lane: Lane, alert: Alert, strategy: Strategy) -> Steps[HealingRecord]:
         """Heal, if every guard lets it; the record tells what came of it."""
         with contextlib.ExitStack() as stack:
-            standing, guard = self._ask_guards(lane, stack)
+            standing, guard = self._ask_guards(lane, alert, strategy, stack)
+            reserved = Reserved() if standing else self.gate.reserve(lane, alert, strategy)
+            stack.callback(reserved.release)
             with self._lock:
-                leave = self._machine.acquire(lane, standing, self._clock.monotonic())
+                now = self._clock.monotonic()
+                leave = self._machine.acquire(lane, standing, now, paced=reserved.paced, placed=reserved.placed)
             if isinstance(leave, Refused):
-                if guard is not None:  # another thread took the place in between
+                if guard is not None:  # refused by what is asked after the breaker
                     guard.cancel()
-                return self.refuse(alert, strategy.name, leave)
+                return self.memory.refused(alert, strategy.name, leave)
+            reserved.begun()
+            if self._machine.config.concurrency > 1:
+                yield Wait(0.0)  # so that others can begin, and go on beside it
             return (yield from self._run(leave, guard, alert, strategy))
 
-    def refuse(self, alert: Alert, strategy: str, refused: Refused) -> HealingRecord:
-        """Record that nothing was begun, and why."""
-        return self._remember(
-            HealingRecord(
-                alert=alert,
-                strategy=strategy,
-                outcome=Outcome.REFUSED,
-                guard=refused.guard,
-                reason=refused.reason,
-                started=self._clock.wall(),
-                retry_in=refused.retry_in,
-            )
-        )
+    def would_refuse(self, lane: Lane, alert: Alert, strategy: Strategy) -> list[Refused]:
+        """Everything that stands against a healing now, in the order of the guards. Takes and counts nothing."""
+        reserved = self.gate.reserve(lane, alert, strategy)
+        reserved.release()
+        with self._lock:
+            now = self._clock.monotonic()
+            own = self._machine.all_standing(lane, now, paced=reserved.paced, placed=reserved.placed)
+        against = [self._stands(lane), self._unsettled(), self.gate.before_breaker(lane, alert, strategy)]
+        against += [self._broken(), *own]
+        return [refused for refused in against if refused is not None]
 
     def watch_breaker(self) -> None:
         """Go dormant if the breaker is permanently open, whoever opened it."""
@@ -172,9 +182,17 @@ class Attempts:
                 max_failing_attempts_per_hour=self.most_failing,
             )
 
-    def _ask_guards(self, lane: Lane, stack: contextlib.ExitStack) -> tuple[Refused | None, Guard | None]:
+    def _broken(self) -> Refused | None:
+        snapshot = self.breaker.snapshot()
+        if snapshot.retry_after is not None and snapshot.retry_after <= 0:
+            return None
+        return Refused(GuardName.BREAKER, f"circuit {snapshot.name!r} is {snapshot.state}", snapshot.retry_after)
+
+    def _ask_guards(
+        self, lane: Lane, alert: Alert, strategy: Strategy, stack: contextlib.ExitStack
+    ) -> tuple[Refused | None, Guard | None]:
         """The first guard that refuses; or the breaker's leave."""
-        standing = self._stands(lane) or self._unsettled()
+        standing = self._stands(lane) or self._unsettled() or self.gate.before_breaker(lane, alert, strategy)
         if standing is not None:
             return standing, None
         self.watch_breaker()
@@ -191,6 +209,9 @@ class Attempts:
         """What a person, or the end of the service, has put against healing."""
         if self._stopped is not None:
             return Refused(GuardName.STOPPED, self._stopped)
+        standing = self.gate.standing()
+        if standing is not None:
+            return standing
         for flag in map(self.flags.read, _FLAGS[lane]):
             if not flag.value:
                 return Refused(GuardName.FLAGS, flag.problem or f"{flag.name} is off ({flag.origin})")
@@ -215,20 +236,22 @@ class Attempts:
         started, began = self._clock.wall(), self._clock.monotonic()
         try:
             result = yield Call(lambda: strategy.heal(alert, context))
+            if isinstance(result, Generator):
+                result = yield from result
         except Exception as error:
             judged = judge_error(error, context)
         except BaseException as error:
             # Cancelled, or the program is ending: that decides nothing, and is not ours to keep.
             broken_off = Judged(outcome=Outcome.INTERRUPTED, reason=f"broken off by {type(error).__name__}")
             self._settle(permit, guard, broken_off)
-            self._remember(self._record(alert, strategy, broken_off, started, began))
+            self.memory.attempted(alert, strategy, broken_off, started, began)
             raise
         else:
             judged = judge_result(result, context)
         trouble = self._settle(permit, guard, judged)
         if judged.outcome is Outcome.HEALED:
             self.clear(alert.fingerprint)
-        return self._remember(self._record(alert, strategy, judged, started, began, trouble))
+        return self.memory.attempted(alert, strategy, judged, started, began, trouble)
 
     def _settle(self, permit: Permit, guard: Guard | None, judged: Judged) -> str:
         """Tell machine, backoff, dormancy and breaker, in this order; return what went wrong on the way."""
@@ -256,48 +279,6 @@ class Attempts:
             return str(error)
         return ""
 
-    def _record(
-        self, alert: Alert, strategy: Strategy, judged: Judged, started: float, began: float, trouble: str = ""
-    ) -> HealingRecord:
-        return HealingRecord(
-            alert=alert,
-            strategy=strategy.name,
-            outcome=judged.outcome,
-            guard=judged.guard,
-            reason="; ".join(part for part in (judged.reason, trouble) if part),
-            started=started,
-            duration=self._clock.monotonic() - began,
-            error=error_text(judged.error),
-            details=judged.details,
-        )
-
-    def _remember(self, record: HealingRecord) -> HealingRecord:
-        with self._lock:
-            record, news = self._history.add(record)
-        if not news:
-            return record
-        where = f" by {record.guard}" if record.guard else ""
-        logger.log(
-            _LEVEL.get(record.outcome, logging.WARNING),
-            "healing of %s: %s%s%s",
-            record.alert.fingerprint,
-            record.outcome,
-            where,
-            f": {record.reason}" if record.reason else "",
-        )
-        self._events.publish(
-            HealingFinished(
-                at=record.started + record.duration,
-                alert=record.alert,
-                strategy=record.strategy,
-                outcome=record.outcome,
-                guard=record.guard or "",
-                reason=record.reason,
-                duration=record.duration,
-            )
-        )
-        return record
-
     def _resumed(self, resumed: ResumeRecord) -> None:
         with self._lock:
             self._machine.reset()
@@ -310,6 +291,7 @@ class Attempts:
     def _in_child(self) -> None:
         """Make a new lock and give back the places of healings that are not in this process."""
         self._lock = threading.Lock()
+        self.memory.in_child()
         self._machine.forget_running()
 
 

@@ -12,10 +12,12 @@ from selfheal.errors import ConfigError
 from selfheal.events import DEFAULT_BUS, Alert, EventBus, Severity, Subscription
 from selfheal.healing.attempts import Attempts, own_breaker
 from selfheal.healing.driving import Call, Steps, adrive, drive
+from selfheal.healing.gate import Gate, OpenGate
 from selfheal.healing.listening import Listener
 from selfheal.healing.machine import HealerConfig, HealerOptions, Refused
-from selfheal.healing.records import GuardName, HealerSnapshot, HealingRecord, Lane, Outcome
+from selfheal.healing.records import GuardName, HealerSnapshot, HealingRecord, Lane
 from selfheal.healing.strategy import Strategy, preventive_strategy, runs_async, strategies_of
+from selfheal.healing.sweeping import Sweeper
 from selfheal.policies.backoff import ExponentialBackoff
 from selfheal.policies.breaker import CircuitBreaker
 from selfheal.policies.dormancy import DormantController
@@ -51,6 +53,8 @@ class Healer:
         preventive: what :meth:`prevent` runs: a callable taking ``(context)`` or nothing.
         clock: for all times.
         events: where alerts come from after :meth:`subscribe`, and where ``HealingFinished`` goes.
+        gate: further guards, asked among its own; by default none.
+        on_record: called with each new record, in the thread that made it; a repeated refusal is not new.
         options: fields of :class:`~selfheal.healing.HealerConfig`, such as ``failure_limit=10``.
 
     Raises:
@@ -72,6 +76,8 @@ class Healer:
         preventive: Callable[..., object] | None = None,
         clock: Clock = SYSTEM_CLOCK,
         events: EventBus = DEFAULT_BUS,
+        gate: Gate | None = None,
+        on_record: Callable[[HealingRecord], object] | None = None,
         **options: Unpack[HealerOptions],
     ) -> None:
         self.config = HealerConfig(**options)
@@ -86,7 +92,10 @@ class Healer:
             backoff=ExponentialBackoff() if backoff is None else backoff,
             clock=clock,
             events=events,
+            gate=OpenGate() if gate is None else gate,
         )
+        self._attempts.memory.on_news = on_record
+        self._sweeper = Sweeper(self._attempts, self._handling, clock)
         self._listener = Listener(events, self._attempts, self.submit, self.run_once)
         self._check_due = -math.inf
         self._was_full = False
@@ -141,7 +150,7 @@ class Healer:
     @property
     def history(self) -> tuple[HealingRecord, ...]:
         """The latest records, oldest first. The same refusal of the same alert again is one record with a count."""
-        return self._attempts.history()
+        return self._attempts.memory.records()
 
     def submit(self, alert: Alert) -> bool:
         """Let an alert wait for the next :meth:`run_once`. One of the same fingerprint is refreshed.
@@ -222,35 +231,44 @@ class Healer:
         """Begin no more healings, and tell those in progress to stop before their next action. For good."""
         self._attempts.stop(reason)
         self._listener.stop()
+        self._sweeper.finish()
 
     def handle(self, alert: Alert) -> HealingRecord:
-        """Answer one alert now, if the guards let it. A waiting alert that was healed by it waits no more.
+        """Answer one alert now, if the guards let it, and wait for the end of the healing.
+
+        A waiting alert that was healed by it waits no more.
 
         Raises:
             ConfigError: if a strategy is async (call :meth:`ahandle`).
         """
         self._plain_only("handle()", self.strategies)
-        return drive(self._handling(alert))
+        return drive(self._handling(alert), self._clock)
 
     async def ahandle(self, alert: Alert) -> HealingRecord:
         """:meth:`handle` in an event loop. A strategy that is not async is called in the loop's thread."""
-        return await adrive(self._handling(alert))
+        return await adrive(self._handling(alert), self._clock)
 
     def run_once(self) -> list[HealingRecord]:
-        """Answer the waiting alerts, critical ones first, until a guard refuses, and return the records.
+        """Go on with healings that wait, then answer waiting alerts, critical ones first, until a guard refuses all.
 
-        An alert waits until it is healed, cleared, or was not raised again for ``alert_ttl`` seconds. While
-        dormant, the resume checks are looked at every ``check_every`` seconds.
+        A healing that lets time pass is left, and gone on with by a later call. An alert waits until it is healed,
+        cleared, or was not raised again for ``alert_ttl`` seconds. While dormant, the resume checks are looked at
+        every ``check_every`` seconds.
+
+        Returns:
+            The records of what ended, and of what was refused.
 
         Raises:
             ConfigError: if a strategy is async (call :meth:`arun_once`).
         """
         self._plain_only("run_once()", self.strategies)
-        return drive(self._sweep())
+        drive(self._look_at_checks(), self._clock)
+        return self._sweeper.sweep()
 
     async def arun_once(self) -> list[HealingRecord]:
         """:meth:`run_once` in an event loop. Resume checks run in a thread of their own."""
-        return await adrive(self._sweep())
+        await adrive(self._look_at_checks(), self._clock)
+        return await self._sweeper.asweep()
 
     def prevent(self) -> HealingRecord:
         """Run the preventive healing, if the guards let it and both healing flags are on.
@@ -263,11 +281,32 @@ class Healer:
         """
         strategy = self._need_preventive()
         self._plain_only("prevent()", (strategy,))
-        return drive(self._preventing(strategy))
+        return drive(self._preventing(strategy), self._clock)
 
     async def aprevent(self) -> HealingRecord:
         """:meth:`prevent` in an event loop."""
-        return await adrive(self._preventing(self._need_preventive()))
+        return await adrive(self._preventing(self._need_preventive()), self._clock)
+
+    def use(self, heal: Callable[..., object] | Strategy | Iterable[Strategy]) -> None:
+        """Answer alerts by other strategies from now on; a healing under way goes on with its own.
+
+        Raises:
+            ConfigError: if it is nothing that can heal.
+        """
+        self.strategies = strategies_of(heal)
+
+    def refusals(self, alert: Alert, strategy: Strategy) -> list[Refused]:
+        """Everything that stands against healing this alert now, in the order of the guards. Begins nothing."""
+        return self._attempts.would_refuse(Lane.HEALING, alert, strategy)
+
+    def restore(self, failures: int, begun_ago: Iterable[float]) -> None:
+        """Take over what a process before this one counted, before anything is healed.
+
+        Args:
+            failures: failed healings in a row; the wait after the last begins anew.
+            begun_ago: seconds since each healing of the last hour began.
+        """
+        self._attempts.restore(failures, begun_ago)
 
     def snapshot(self) -> HealerSnapshot:
         """Everything there is to see of it now."""
@@ -276,22 +315,8 @@ class Healer:
     def _handling(self, alert: Alert) -> Steps[HealingRecord]:
         strategy, why = self._choose(alert)
         if strategy is None:
-            return self._attempts.refuse(alert, "", Refused(GuardName.STRATEGY, why))
+            return self._attempts.memory.refused(alert, "", Refused(GuardName.STRATEGY, why))
         return (yield from self._attempts.attempt(Lane.HEALING, alert, strategy))
-
-    def _sweep(self) -> Steps[list[HealingRecord]]:
-        yield from self._look_at_checks()
-        records: list[HealingRecord] = []
-        for alert in self._attempts.in_turn():
-            if not self._attempts.waits(alert.fingerprint):
-                continue
-            record = yield from self._handling(alert)
-            records.append(record)
-            if record.guard is GuardName.STRATEGY:
-                self._attempts.clear(alert.fingerprint)
-            elif record.outcome is Outcome.REFUSED:
-                break
-        return records
 
     def _look_at_checks(self) -> Steps[None]:
         now = self._clock.monotonic()

@@ -17,7 +17,7 @@ class Judged:
     """How a healing ended.
 
     Args:
-        outcome: healed, failed or interrupted.
+        outcome: healed, failed, interrupted or planned.
         reason: in words.
         guard: what interrupted it.
         error: what went wrong, as the breaker is to see it.
@@ -42,6 +42,8 @@ def judge_result(result: object, context: HealingContext) -> Judged:
         return Judged(outcome=Outcome.HEALED, reason=said.reason, details=said.details)
     if context.told is not None:
         return _interrupted(context, said.error, said.details)
+    if said.planned:
+        return Judged(outcome=Outcome.PLANNED, reason=said.reason, details=said.details)
     error = said.error or HealingFailedError(said.reason)
     return Judged(outcome=Outcome.FAILED, reason=said.reason or _text(error), error=error, details=said.details)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypedDict
 
 import attrs
@@ -135,7 +135,15 @@ class HealerMachine:
         """Healings in progress."""
         return len(self._running)
 
-    def acquire(self, lane: Lane, standing: Refused | None, now: float) -> Permit | Refused:
+    def acquire(
+        self,
+        lane: Lane,
+        standing: Refused | None,
+        now: float,
+        *,
+        paced: Refused | None = None,
+        placed: Refused | None = None,
+    ) -> Permit | Refused:
         """Ask to begin a healing at ``now``.
 
         Args:
@@ -143,8 +151,10 @@ class HealerMachine:
             standing: what stands against it outside of this machine: flags, dormancy or breaker; they
                 are asked before what is decided here.
             now: monotonic seconds.
+            paced: what stands against it and is asked after the backoff.
+            placed: what stands against it and is asked after the hour's budget.
         """
-        refused = standing or self.standing(lane, now)
+        refused = standing or next(iter(self.all_standing(lane, now, paced=paced, placed=placed)), None)
         if refused is not None:
             self.refused[refused.guard] += 1
             return refused
@@ -156,7 +166,32 @@ class HealerMachine:
 
     def standing(self, lane: Lane, now: float) -> Refused | None:
         """What of settling, backoff, budget and place would refuse a healing at ``now``. Counts nothing."""
-        return self.unsettled(now) or self._waiting(lane, now) or self._over_budget(now) or self._no_place()
+        return next(iter(self.all_standing(lane, now)), None)
+
+    def all_standing(
+        self, lane: Lane, now: float, *, paced: Refused | None = None, placed: Refused | None = None
+    ) -> list[Refused]:
+        """Everything that would refuse a healing at ``now``, in the order in which it is asked. Counts nothing."""
+        asked = (
+            self.unsettled(now),
+            self._waiting(lane, now),
+            paced,
+            self._over_budget(now),
+            placed,
+            self._no_place(),
+        )
+        return [refused for refused in asked if refused is not None]
+
+    def restore(self, failures: int, begun_ago: Iterable[float], now: float) -> None:
+        """Take over the failures in a row, and the healings begun so many seconds ago, of a process before this one.
+
+        A failure counts as if it had just happened: its wait begins anew. What is told to lie in the future counts
+        as of now.
+        """
+        self.failures[Lane.HEALING] = failures
+        if failures:
+            self._ready_at[Lane.HEALING] = now + self._delay(failures)
+        self._begun.extend(sorted(now - max(0.0, ago) for ago in begun_ago if ago < HOUR))
 
     def jumped(self, now: float) -> None:
         """The clock jumped: let things settle from ``now`` on, however long a jump before still had to."""

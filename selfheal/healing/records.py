@@ -15,13 +15,15 @@ class Outcome(enum.StrEnum):
     """How an alert was answered.
 
     ``HEALED`` and ``FAILED`` are attempts that ended; ``INTERRUPTED`` is one that was stopped or broken
-    off and says nothing; ``REFUSED`` was never begun.
+    off and says nothing; ``REFUSED`` was never begun; ``PLANNED`` is a dry run, which touched nothing and
+    so cannot know whether it would have helped.
     """
 
     HEALED = "healed"
     FAILED = "failed"
     REFUSED = "refused"
     INTERRUPTED = "interrupted"
+    PLANNED = "planned"
 
 
 class GuardName(enum.StrEnum):
@@ -29,13 +31,39 @@ class GuardName(enum.StrEnum):
 
     STRATEGY = "strategy"
     STOPPED = "stopped"
+    OBSERVING = "observing"
     FLAGS = "flags"
     DORMANCY = "dormancy"
     SETTLING = "settling"
+    PROTECTED = "protected"
+    SILENCED = "silenced"
+    INHIBITED = "inhibited"
+    APPROVAL = "approval"
     BREAKER = "breaker"
     BACKOFF = "backoff"
+    GRACE = "grace"
+    STRATEGY_BUDGET = "strategy_budget"
     BUDGET = "budget"
+    BLAST_RADIUS = "blast_radius"
+    HELD = "held"
+    LOCKED = "locked"
     BUSY = "busy"
+
+
+FOR_ALL = frozenset(
+    {
+        GuardName.STOPPED,
+        GuardName.OBSERVING,
+        GuardName.FLAGS,
+        GuardName.DORMANCY,
+        GuardName.SETTLING,
+        GuardName.BREAKER,
+        GuardName.BACKOFF,
+        GuardName.BUDGET,
+        GuardName.BUSY,
+    }
+)
+"""Guards whose refusal of one alert is a refusal of every alert. The others are about one target or strategy."""
 
 
 class Lane(enum.StrEnum):
@@ -54,12 +82,14 @@ class HealingResult:
         reason: in words, what was done or what stood against it.
         error: what went wrong, for the breaker's conditions; ``None`` where nothing was raised.
         details: further facts for whoever reads the record.
+        planned: nothing was done, only planned: neither a success nor a failure.
     """
 
     success: bool
     reason: str = ""
     error: BaseException | None = None
     details: Mapping[str, Any] = attrs.field(factory=dict)
+    planned: bool = False
 
 
 @attrs.frozen(kw_only=True)

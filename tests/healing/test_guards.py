@@ -199,7 +199,7 @@ def test_a_place_lost_at_the_last_moment_gives_the_probe_back() -> None:
     rig.clock.advance(60)
     machine = rig.healer._attempts._machine
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(machine, "acquire", lambda *_: Refused(GuardName.BUSY, "another was first"))
+        patched.setattr(machine, "acquire", lambda *_, **__: Refused(GuardName.BUSY, "another was first"))
         assert rig.handle().guard is GuardName.BUSY
 
     assert rig.healer.breaker.state == "HALF_OPEN"

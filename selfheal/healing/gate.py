@@ -1,0 +1,63 @@
+"""What more a healing may have to pass than its healer's own guards: a place for the strategy engine to stand in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import attrs
+
+from selfheal.events import Alert
+from selfheal.healing.machine import Refused
+from selfheal.healing.records import Lane
+from selfheal.healing.strategy import Strategy
+
+
+def _nothing() -> None:
+    """There is nothing to give back."""
+
+
+@attrs.frozen(kw_only=True)
+class Reserved:
+    """What was taken for a healing that may begin, and what stands against it.
+
+    Args:
+        paced: grace period or hourly budget of the strategy; asked after the backoff.
+        placed: blast radius, a held target or a target lock; asked after the healer's hourly budget.
+        release: gives back what was taken; called once, at the end of the healing, or when it does not begin.
+        begun: called once when it begins.
+    """
+
+    paced: Refused | None = None
+    placed: Refused | None = None
+    release: Callable[[], None] = _nothing
+    begun: Callable[[], None] = _nothing
+
+
+class Gate(Protocol):
+    """Further guards of a healer. Quick; they hold no lock while they call others."""
+
+    def standing(self) -> Refused | None:
+        """What stands against every healing, also one in progress."""
+
+    def before_breaker(self, lane: Lane, alert: Alert, strategy: Strategy, /) -> Refused | None:
+        """Protected target, silence, inhibition or a missing approval. Takes nothing."""
+
+    def reserve(self, lane: Lane, alert: Alert, strategy: Strategy, /) -> Reserved:
+        """Take what this healing needs for itself alone."""
+
+
+class OpenGate:
+    """A :class:`Gate` that lets everything pass."""
+
+    def standing(self) -> Refused | None:
+        """Nothing."""
+        return None
+
+    def before_breaker(self, lane: Lane, alert: Alert, strategy: Strategy) -> Refused | None:
+        """Nothing."""
+        return None
+
+    def reserve(self, lane: Lane, alert: Alert, strategy: Strategy) -> Reserved:
+        """Nothing is taken."""
+        return Reserved()
