@@ -12,6 +12,8 @@
     ├── ResumeRefusedError                  dormancy stays: no reason given, or a check failed
     ├── HealingFailedError                  a healing says that it did not heal
     ├── HealingInterruptedError             a healing in progress was told to stop before its next action
+    ├── ActionTimeoutError                  an action took too long and was given up; its effect is in doubt
+    ├── SagaError                           the steps of a healing do not fit together
     ├── TaskError
     │   ├── TaskLimitError                  the registry is full; lists the tasks it holds
     │   ├── TaskExistsError                 the id is taken and replace=False
@@ -32,6 +34,9 @@
     │   ├── LeverUnsupportedError           this lever has no such move
     │   ├── FallbackExhaustedError          there is no provider after the active one
     │   └── NotifyError                     a notification was not delivered
+    ├── JournalError                        the journal cannot be written or read; what was to be written is not there
+    │   ├── EntryRefusedError (ValueError)  an entry holds what a line of the journal cannot
+    │   └── JournalObservedError            another process writes the journal
     ├── NotFoundError (KeyError)            no breaker, task or flag of this name; lists those there are
     └── StateError                          a stored record cannot be read or written
 
@@ -57,10 +62,13 @@ from selfheal.errors.breaker import (
 )
 from selfheal.errors.budgets import BudgetExceededError, LoadShedError
 from selfheal.errors.healing import (
+    ActionTimeoutError,
     HealingFailedError,
     HealingInterruptedError,
     ResumeRefusedError,
+    SagaError,
 )
+from selfheal.errors.journal import EntryRefusedError, JournalError, JournalObservedError
 from selfheal.errors.levers import (
     ConcurrencyLimitedError,
     FallbackExhaustedError,
@@ -85,16 +93,20 @@ from selfheal.errors.tasks import (
 )
 
 __all__ = [
+    "ActionTimeoutError",
     "BudgetExceededError",
     "CircuitConflictError",
     "CircuitOpenError",
     "ConcurrencyLimitedError",
     "ConfigError",
     "ConfigProblem",
+    "EntryRefusedError",
     "FallbackExhaustedError",
     "HealingFailedError",
     "HealingInterruptedError",
     "InvalidConfigError",
+    "JournalError",
+    "JournalObservedError",
     "LeverError",
     "LeverUnsupportedError",
     "LoadShedError",
@@ -109,6 +121,7 @@ __all__ = [
     "ResetNeededError",
     "ResetRefusedError",
     "ResumeRefusedError",
+    "SagaError",
     "SelfhealError",
     "StateDirTakenError",
     "StateError",

@@ -56,3 +56,35 @@ class HealingInterruptedError(SelfhealError):
 
     def __str__(self) -> str:
         return f"the healing stops before its next action: {self.reason}."
+
+
+class ActionTimeoutError(SelfhealError):
+    """An action did not come to its end in time; whether it took effect is in doubt.
+
+    Attributes:
+        what: which call of which action.
+        timeout: seconds it was given.
+    """
+
+    def __init__(self, what: str, timeout: float) -> None:
+        super().__init__(what, timeout)
+        self.what = what
+        self.timeout = timeout
+
+    def __str__(self) -> str:
+        return f"{self.what} did not end within {self.timeout:g} s and was given up: find out what it hangs on."
+
+
+class SagaError(SelfhealError):
+    """A step of a healing was moved as it cannot be: a journal that does not fit together.
+
+    Attributes:
+        why: in words.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"{self.why}: the journal of this healing does not fit together; look at it before going on."
