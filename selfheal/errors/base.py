@@ -97,20 +97,23 @@ class NotFoundError(SelfhealError, KeyError):
     """Nothing of this name is known.
 
     Attributes:
-        kind: ``breaker``, ``task`` or ``flag``.
+        kind: ``breaker``, ``task``, ``action`` and the like.
         name: what was asked for.
         known: the names there are.
+        nearest: the one most like it, where that is looked for; else empty.
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], nearest: str = "") -> None:
         self.kind = kind
         self.name = name
         self.known = tuple(known)
-        super().__init__(kind, name, self.known)
+        self.nearest = nearest
+        super().__init__(kind, name, self.known, *([nearest] if nearest else ()))
 
     def __str__(self) -> str:
         there = ", ".join(sorted(self.known)) or "none"
-        return f"no {self.kind} is named {self.name!r}. There are: {there}."
+        meant = f" Did you mean {self.nearest!r}?" if self.nearest else ""
+        return f"no {self.kind} is named {self.name!r}.{meant} There are: {there}."
 
 
 class StateError(SelfhealError):

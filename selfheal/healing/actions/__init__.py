@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from selfheal.healing.actions.builtin import builtin_actions
+from selfheal.healing.actions.callables import ActionDeclaration
 from selfheal.healing.actions.protocol import (
     Action,
     ActionCall,
@@ -12,12 +14,16 @@ from selfheal.healing.actions.protocol import (
     Plan,
     Probed,
     Receipt,
+    Repeat,
     Skip,
 )
+from selfheal.healing.actions.registry import ActionRegistry
 
 __all__ = [
     "Action",
     "ActionCall",
+    "ActionDeclaration",
+    "ActionRegistry",
     "BaseAction",
     "Effect",
     "LeverNeed",
@@ -25,5 +31,7 @@ __all__ = [
     "Plan",
     "Probed",
     "Receipt",
+    "Repeat",
     "Skip",
+    "builtin_actions",
 ]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeVar, cast, runtime_checkable
 
 import attrs
 
 from selfheal.clock import Clock
-from selfheal.errors import LeverUnsupportedError
+from selfheal.errors import HealingInterruptedError, LeverUnsupportedError
 from selfheal.events import Alert
 
 T = TypeVar("T")
@@ -25,6 +25,18 @@ class Effect(enum.StrEnum):
     REVERSIBLE = "reversible"
     IRREVERSIBLE = "irreversible"
     NEUTRAL = "neutral"
+
+
+class Repeat(enum.StrEnum):
+    """What running an action again with the same key and plan does.
+
+    ``ONCE``: it sees that it was done and does nothing. ``SAME``: it is done again, and leaves things as once did.
+    ``AGAIN``: it is done a second time (a second notification). So one in doubt may be run again unless ``AGAIN``.
+    """
+
+    ONCE = "once"
+    SAME = "same"
+    AGAIN = "again"
 
 
 class Probed(enum.StrEnum):
@@ -63,7 +75,8 @@ class Skip:
 
 Plan = Mapping[str, Any]
 """What an action is going to do, made of what JSON has: written to the journal before it runs, and enough to probe and
-undo it in another process."""
+undo it in another process. One that touches more than its target, or others, lists them all under ``targets``, so that
+protected ones are seen."""
 
 Receipt = Mapping[str, Any]
 """What an action did, made of what JSON has."""
@@ -95,18 +108,32 @@ class ActionCall:
     deadline: float
     cancelled: Callable[[], bool] = lambda: False
 
-    def lever(self, role: str, protocol: type[T]) -> T:
+    def lever(self, role: str, protocol: Callable[..., T]) -> T:
         """The lever of a role, as what it can do.
+
+        Args:
+            role: what the action calls it.
+            protocol: a runtime-checkable protocol. (Typed as what makes one: a ``type[T]`` may not be a protocol.)
 
         Raises:
             LeverUnsupportedError: if there is none, or it is something else. (Loading checks this before.)
         """
         found = self.levers.get(role)
-        if not isinstance(found, protocol):
-            raise LeverUnsupportedError(
-                role, f"serve strategy {self.strategy!r}", f"give one that is a {protocol.__name__}"
-            )
-        return found
+        if not isinstance(protocol, type) or not isinstance(found, protocol):
+            asked = getattr(protocol, "__name__", repr(protocol))
+            raise LeverUnsupportedError(role, f"serve strategy {self.strategy!r}", f"give one that is a {asked}")
+        return cast("T", found)
+
+    def go_on(self) -> None:
+        """Asked by an action between two of its steps: whether it may go on.
+
+        Raises:
+            HealingInterruptedError: if it is to end early, or its deadline is over.
+        """
+        if self.cancelled():
+            raise HealingInterruptedError("cancelled", f"action {self.key} was cancelled")
+        if self.clock.monotonic() >= self.deadline:
+            raise HealingInterruptedError("deadline", f"the time of action {self.key} is over")
 
 
 @attrs.frozen(kw_only=True)
@@ -146,6 +173,10 @@ class Action(Protocol):
     def params(self) -> type:
         """A frozen ``attrs`` class; a step's ``params`` are made into one."""
 
+    @property
+    def repeat(self) -> Repeat:
+        """What running it again with the same key and plan does."""
+
     def plan(self, call: ActionCall, /) -> Plan | Skip:
         """What would be done, with what is needed to undo it; or that there is nothing to do. Changes nothing."""
 
@@ -158,8 +189,11 @@ class Action(Protocol):
     def verify(self, call: ActionCall, plan: Plan, receipt: Receipt, /) -> bool | None:
         """Whether its own effect holds now; ``None`` where that cannot be told. Changes nothing."""
 
-    def rollback(self, call: ActionCall, plan: Plan, receipt: Receipt | None, /) -> None:
-        """Put things back, or raise. ``receipt`` is ``None`` where it is in doubt whether it ran."""
+    def rollback(self, call: ActionCall, plan: Plan, receipt: Receipt | None, /) -> str | None:
+        """Put things back, or raise. ``receipt`` is ``None`` where it is in doubt whether it ran.
+
+        What somebody else changed since is left alone; then what comes back says what and why, for the journal.
+        """
 
 
 class BaseAction:
@@ -174,6 +208,7 @@ class BaseAction:
     timeout: ClassVar[float] = 30.0
     needs: ClassVar[tuple[LeverNeed, ...]] = ()
     params: ClassVar[type] = NoParams
+    repeat: ClassVar[Repeat] = Repeat.AGAIN
 
     def __repr__(self) -> str:
         return f"<action {self.name}>"
@@ -194,5 +229,6 @@ class BaseAction:
         """Cannot be told."""
         return None
 
-    def rollback(self, call: ActionCall, plan: Plan, receipt: Receipt | None) -> None:
+    def rollback(self, call: ActionCall, plan: Plan, receipt: Receipt | None) -> str | None:
         """Nothing to put back."""
+        return None
