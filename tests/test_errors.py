@@ -11,16 +11,21 @@ import pytest
 
 from selfheal import errors
 from selfheal.errors import (
+    ApprovalClosedError,
     BudgetExceededError,
     CircuitConflictError,
     CircuitOpenError,
     ConcurrencyLimitedError,
     ConfigError,
     ConfigProblem,
+    EntryRefusedError,
     FallbackExhaustedError,
+    GuardFullError,
     HealingFailedError,
     HealingInterruptedError,
     InvalidConfigError,
+    JournalError,
+    JournalObservedError,
     LeverError,
     LeverUnsupportedError,
     LoadShedError,
@@ -117,6 +122,14 @@ TOLD: list[tuple[SelfhealError, str]] = [
         ResumeRefusedError("no active key", "keys"),
         "cannot resume: check 'keys' failed: no active key. Fix it, then call resume() again.",
     ),
+    (
+        GuardFullError("silences", 1000, 1000),
+        "there are 1000 of at most 1000 silences. End some, or raise the limit.",
+    ),
+    (
+        ApprovalClosedError("a1", "denied"),
+        "approval 'a1' is denied: nothing was changed. Wait for a new request.",
+    ),
     (HealingFailedError("the upstream still answers 503"), "the upstream still answers 503"),
     (
         HealingInterruptedError("flags", "FEATURE_AUTO_HEALING_ENABLED is off"),
@@ -180,6 +193,24 @@ TOLD: list[tuple[SelfhealError, str]] = [
     (
         PoolFailedError("resize", "more than 5 restarts in 300 s"),
         "pool 'resize' has FAILED (more than 5 restarts in 300 s). Fix the cause, then call reset(reason=...).",
+    ),
+    (
+        JournalError("run/journal.jsonl", "the entry was not written (No space left on device)"),
+        "journal run/journal.jsonl: the entry was not written (No space left on device).",
+    ),
+    (
+        EntryRefusedError("run/journal.jsonl", "action_done", "receipt.x: a object cannot be shown as JSON"),
+        "journal run/journal.jsonl: entry 'action_done' was not written: receipt.x: a object cannot be shown as JSON.",
+    ),
+    (
+        JournalObservedError("run/journal.jsonl", 7),
+        "journal run/journal.jsonl is written by process 7: nothing was written. "
+        "Ask try_to_write() whether that one ended.",
+    ),
+    (
+        JournalObservedError("run/journal.jsonl"),
+        "journal run/journal.jsonl is written by another process: nothing was written. "
+        "Ask try_to_write() whether that one ended.",
     ),
     (NotFoundError("breaker", "dbb", ["x", "db"]), "no breaker is named 'dbb'. There are: db, x."),
     (NotFoundError("task", "t", []), "no task is named 't'. There are: none."),

@@ -9,6 +9,8 @@
     ├── CircuitOpenError                    a breaker refused the call; it was not attempted
     ├── CircuitConflictError (ValueError)   the name is taken by a breaker of another configuration
     ├── ResetRefusedError                   PERMANENT_OPEN is left by reset(force=True) alone
+    ├── GuardFullError                      a guard keeps as many silences, approvals or holds as it may
+    ├── ApprovalClosedError                 an approval was decided, used or has expired already
     ├── ResumeRefusedError                  dormancy stays: no reason given, or a check failed
     ├── HealingFailedError                  a healing says that it did not heal
     ├── HealingInterruptedError             a healing in progress was told to stop before its next action
@@ -61,6 +63,7 @@ from selfheal.errors.breaker import (
     ResetRefusedError,
 )
 from selfheal.errors.budgets import BudgetExceededError, LoadShedError
+from selfheal.errors.guards import ApprovalClosedError, GuardFullError
 from selfheal.errors.healing import (
     ActionTimeoutError,
     HealingFailedError,
@@ -93,6 +96,7 @@ from selfheal.errors.tasks import (
 )
 
 __all__ = [
+    "ApprovalClosedError",
     "ActionTimeoutError",
     "BudgetExceededError",
     "CircuitConflictError",
@@ -102,6 +106,7 @@ __all__ = [
     "ConfigProblem",
     "EntryRefusedError",
     "FallbackExhaustedError",
+    "GuardFullError",
     "HealingFailedError",
     "HealingInterruptedError",
     "InvalidConfigError",
