@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import enum
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfheal.configuring import MAX_FILE_BYTES, load_file, structure
-from selfheal.errors import ConfigError, InvalidConfigError
+from selfheal.configuring import (
+    MAX_FILE_BYTES,
+    StructuredBy,
+    choices,
+    load_file,
+    parse_bytes,
+    read_bytes,
+    structure,
+)
+from selfheal.errors import ConfigError, ConfigProblem, InvalidConfigError
 from selfheal.validators import between
 
 
@@ -214,6 +223,58 @@ def test_any_data_is_taken_or_refused_in_words(data: Any) -> None:
         assert isinstance(made, Outer)
 
 
+def _even(value: object) -> int:
+    if not isinstance(value, int):
+        raise ConfigError("anything", value, "an even number", "2")
+    if value % 2:
+        raise InvalidConfigError([ConfigProblem("", value, "even"), ConfigProblem("half[0].x", value, "whole")])
+    return value
+
+
+@attrs.frozen(kw_only=True)
+class Owned:
+    """Has fields of a type that makes itself."""
+
+    even: Annotated[int, StructuredBy(_even)] = attrs.field(default=2, validator=between(0, 10))
+    row: tuple[Annotated[int, StructuredBy(_even)] | None, ...] = ()
+
+    def __attrs_post_init__(self) -> None:
+        if len(self.row) == self.even:
+            both = [ConfigProblem("Owned.row", self.row, "shorter"), ConfigProblem("Owned.even", self.even, "larger")]
+            raise InvalidConfigError(both)
+
+
+def test_a_type_makes_itself() -> None:
+    """A type marked with its own way is made by it, also where it may be missing, and validated like any other."""
+    assert structure({"even": 4, "row": [6, None]}, Owned) == Owned(even=4, row=(6, None))
+
+
+def test_what_a_type_refuses_itself_has_its_path() -> None:
+    """One error is told at the value's place, several with their paths from there on, each only once."""
+    with pytest.raises(InvalidConfigError) as caught:
+        structure({"even": "x", "row": [2, 3]}, Owned, "top")
+
+    assert [str(problem) for problem in caught.value.problems] == [
+        "top.even must be an even number, got 'x'. The default is 2.",
+        "top.row[1] must be even, got 3.",
+        "top.row[1].half[0].x must be whole, got 3.",
+    ]
+
+
+def test_a_record_may_refuse_itself_for_several_reasons() -> None:
+    """What a record says of itself, all at once, is told with the paths of its fields."""
+    with pytest.raises(InvalidConfigError) as caught:
+        structure({"even": 2, "row": [2, 4]}, Owned, "top")
+
+    assert [problem.where for problem in caught.value.problems] == ["top.row", "top.even"]
+
+
+def test_choices_name_the_nearest() -> None:
+    """A word that is like one of the accepted is told so; one that is like none, or far too long, is not."""
+    assert choices(["restart", "clear"], "restrat") == "one of 'restart', 'clear'; the nearest is 'restart'"
+    assert choices(["restart"], "zzz") == choices(["restart"], "restart" * 100_000) == "one of 'restart'"
+
+
 @pytest.mark.parametrize(("name", "text"), [("a.json", '\ufeff{"a": {"b": [1, 2.5]}}'), ("a.TOML", "a.b = [1, 2.5]\n")])
 def test_files_are_read_by_their_name(tmp_path: Path, name: str, text: str) -> None:
     """JSON and TOML files give the same plain data."""
@@ -233,6 +294,21 @@ def test_files_are_read_by_their_name(tmp_path: Path, name: str, text: str) -> N
         ("a.json", b"\xff", "must be UTF-8 text, got 'a byte that is not, at 0'."),
         ("a.json", b"[" * 100_000, "must be JSON nested less deeply, got 'too many levels'."),
         ("a.json", b" " * (MAX_FILE_BYTES + 1), f"must be at most {MAX_FILE_BYTES} bytes, got '1048577 bytes'."),
+        (
+            "a.json",
+            b"[%s]" % (b"9" * 5000),
+            "must be made of shorter numbers, got 'an integer of thousands of digits'.",
+        ),
+        (
+            "a.toml",
+            b"a = %s" % (b"9" * 5000),
+            "must be made of shorter numbers, got 'an integer of thousands of digits'.",
+        ),
+        ("a.toml", b"a" + b".a" * 33 + b" = 1", "must be made of keys of at most 32 parts, got 'a dotted key of many"),
+        ("a.toml", b"[a" + b" . 'a\"'" * 20_000 + b"]", "must be made of keys of at most 32 parts"),
+        ("a.toml", b"a = {" + b'"a#".' * 40 + b"b = 1}", "must be made of keys of at most 32 parts"),
+        ("a.toml", b'a = "' + b'\\"' * 30_000, "must be well-formed TOML"),
+        ("a.toml", b"a = " + b"[" * 60_000, "must be TOML nested less deeply"),
         ("a.toml", b"a = ", "must be well-formed TOML, got 'Invalid value (at end of document)'."),
         ("a.toml", b"a = 1\na = 2", "must be well-formed TOML, got 'Cannot overwrite a value (at "),
     ],
@@ -245,6 +321,31 @@ def test_a_bad_file_is_refused_naming_it(tmp_path: Path, name: str, data: bytes,
 
     assert told in str(caught.value)
     assert str(tmp_path / name) in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["'a.b'", '"a.b"', "1.5", "'''a.b\na.b = '''", '"""a.b"""', "[0.5]  # a.b"])
+def test_dots_that_are_no_keys_are_not_counted(tmp_path: Path, text: str) -> None:
+    """Texts, numbers and comments may have as many dots as they like."""
+    (tmp_path / "a.toml").write_text("\n".join([f"k{n} = {text.replace('a.b', 'a.b' * 40)}" for n in range(50)]))
+
+    assert len(load_file(tmp_path / "a.toml")) == 50
+
+
+def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    """Something that is no regular file is not waited for."""
+    os.mkfifo(tmp_path / "a.json")
+    with pytest.raises(ConfigError, match="must be a regular file"):
+        load_file(tmp_path / "a.json")
+
+
+def test_content_is_read_and_parsed_apart(tmp_path: Path) -> None:
+    """Who compares contents before parsing them gets the same data."""
+    (tmp_path / "a.json").write_text('{"a": 1}')
+
+    assert read_bytes(tmp_path / "a.json") == b'{"a": 1}'
+    assert parse_bytes(b'{"a": 1}', "a.json") == {"a": 1}
+    with pytest.raises(ConfigError, match="NUL"):
+        read_bytes(tmp_path / "a\0b.json")
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ Unknown keys are refused with the nearest known one. What is wrong is collected 
 :class:`~selfheal.errors.InvalidConfigError`, each problem with its path in the file.
 """
 
-from selfheal.configuring.files import MAX_FILE_BYTES, load_file
-from selfheal.configuring.structuring import structure
+from selfheal.configuring.files import MAX_FILE_BYTES, load_file, parse_bytes, read_bytes
+from selfheal.configuring.structuring import StructuredBy, choices, structure
 
-__all__ = ["MAX_FILE_BYTES", "load_file", "structure"]
+__all__ = ["MAX_FILE_BYTES", "StructuredBy", "choices", "load_file", "parse_bytes", "read_bytes", "structure"]

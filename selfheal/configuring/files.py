@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,13 @@ from selfheal.errors import ConfigError
 
 MAX_FILE_BYTES = 1_048_576
 """A settings file larger than this is a mistake, and is not read."""
+
+_DEEPEST_KEY = 32
+_BETWEEN_KEYS = re.compile(r"[,=\[\]{}\n]")
+_TEXTS = re.compile(
+    r'''"""(?:\\.|[^\\])*?(?:"""|\Z)|'{3}.*?(?:'{3}|\Z)|"(?:\\.|[^"\\\n])*+"?|'[^'\n]*+'?|\#[^\n]*+''', re.DOTALL
+)
+"""Texts and comments of TOML, also those that are never closed."""
 
 
 def load_file(path: str | Path) -> dict[str, Any]:
@@ -24,34 +34,76 @@ def load_file(path: str | Path) -> dict[str, Any]:
             one place, or is not a table at its top.
     """
     file = Path(path)
+    _reader(file)  # a file of another kind is not even read
+    return parse_bytes(read_bytes(file), file)
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """The content of a settings file.
+
+    Raises:
+        ConfigError: if it cannot be read, is no regular file, or is larger than 1 MiB.
+    """
+    file = Path(path)
+    try:
+        with open(file, "rb", opener=_without_waiting) as opened:
+            if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+                raise ConfigError(f"settings file {file}", "something else", "a regular file")
+            data = opened.read(MAX_FILE_BYTES + 1)
+            size = max(len(data), os.fstat(opened.fileno()).st_size)
+    except OSError as error:
+        raise ConfigError(f"settings file {file}", error.strerror or str(error), "readable") from None
+    except ConfigError:
+        raise
+    except ValueError:
+        raise ConfigError(f"settings file {str(file)!r}", "a NUL in its name", "readable") from None
+    if size > MAX_FILE_BYTES:
+        raise ConfigError(f"{file}", f"{size} bytes", f"at most {MAX_FILE_BYTES} bytes")
+    return data
+
+
+def parse_bytes(data: bytes, path: str | Path) -> dict[str, Any]:
+    """Make plain data of a settings file's content.
+
+    Args:
+        data: the content.
+        path: where it is from: its ending tells how to read it, and messages name it.
+
+    Raises:
+        ConfigError: if it is not well formed, has a key twice in one place, or is not a table at its top.
+    """
+    file = Path(path)
+    reader = _reader(file)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}", f"a byte that is not, at {error.start}", "UTF-8 text") from None
+    made = reader(text, file)
+    if not isinstance(made, dict):
+        raise ConfigError(f"{file}", type(made).__name__, "a table of settings at its top")
+    return made
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open without waiting for a writer, should it be a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _reader(file: Path) -> Callable[[str, Path], Any]:
     readers: dict[str, Callable[[str, Path], Any]] = {".json": _read_json, ".toml": _read_toml}
     reader = readers.get(file.suffix.lower())
     if reader is None:
         raise ConfigError("settings file", str(file), "a file whose name ends in .json or .toml")
-    data = reader(_read_text(file), file)
-    if not isinstance(data, dict):
-        raise ConfigError(f"{file}", type(data).__name__, "a table of settings at its top")
-    return data
-
-
-def _read_text(file: Path) -> str:
-    try:
-        if file.stat().st_size > MAX_FILE_BYTES:
-            raise ConfigError(f"{file}", f"{file.stat().st_size} bytes", f"at most {MAX_FILE_BYTES} bytes")
-        return file.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise ConfigError(f"settings file {file}", error.strerror or str(error), "readable") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{file}", f"a byte that is not, at {error.start}", "UTF-8 text") from None
+    return reader
 
 
 def _read_json(text: str, file: Path) -> Any:
     def table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(pairs)
-        if len(made) < len(pairs):
-            keys = [key for key, _ in pairs]
-            twice = next(key for key in keys if keys.count(key) > 1)
-            raise ConfigError(f"{file}", twice, "without a key that stands twice in one table")
+        made: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in made:
+                raise ConfigError(f"{file}", key, "without a key that stands twice in one table")
+            made[key] = value
         return made
 
     def constant(name: str) -> float:
@@ -64,14 +116,28 @@ def _read_json(text: str, file: Path) -> Any:
         raise ConfigError(f"{file}", told, "well-formed JSON") from None
     except RecursionError:
         raise ConfigError(f"{file}", "too many levels", "JSON nested less deeply") from None
+    except ConfigError:
+        raise
+    except ValueError:  # Python refuses to read them: it would take too long
+        raise ConfigError(f"{file}", "an integer of thousands of digits", "made of shorter numbers") from None
 
 
 def _read_toml(text: str, file: Path) -> Any:
     import tomllib
 
+    if _keys_too_deep(text):
+        raise ConfigError(f"{file}", "a dotted key of many parts", f"made of keys of at most {_DEEPEST_KEY} parts")
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{file}", str(error), "well-formed TOML") from None
     except RecursionError:
         raise ConfigError(f"{file}", "too many levels", "TOML nested less deeply") from None
+    except ValueError:
+        raise ConfigError(f"{file}", "an integer of thousands of digits", "made of shorter numbers") from None
+
+
+def _keys_too_deep(text: str) -> bool:
+    """Whether a dotted key has so many parts that parsing it would take its time squared."""
+    pieces = _BETWEEN_KEYS.split(_TEXTS.sub("_", text))
+    return any(piece.count(".") > _DEEPEST_KEY for piece in pieces)

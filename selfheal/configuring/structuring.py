@@ -8,12 +8,13 @@ import functools
 import math
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
+from selfheal.configuring.refusals import InsideError, RefusedError, problems_of
 from selfheal.errors import ConfigError, ConfigProblem, InvalidConfigError
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_LONGEST_WORD = 100
 _UNION = (typing.Union, types.UnionType)
 _PLAIN: dict[Any, tuple[tuple[type, ...], str]] = {
     bool: ((bool,), "true or false"),
@@ -30,6 +32,24 @@ _PLAIN: dict[Any, tuple[tuple[type, ...], str]] = {
 }
 
 
+@attrs.frozen
+class StructuredBy:
+    """Marks a type that has its own way to be made of plain data: ``Annotated[float, StructuredBy(parse_duration)]``.
+
+    Args:
+        make: called with what a file holds in that place; returns the value. It raises a
+            :class:`~selfheal.errors.ConfigError`, which is told with the path of that place, or an
+            :class:`~selfheal.errors.InvalidConfigError`, whose paths go on from there (``all[0].value``).
+    """
+
+    make: Callable[[Any], Any]
+
+
+def choices(accepted: Iterable[str], found: object) -> str:
+    """``one of 'a', 'b'``, with the nearest to what was found, where one is near."""
+    return _choices(tuple(accepted), found)
+
+
 def structure(data: object, cls: type[T], where: str = "", *, source: str = "") -> T:
     """Make a ``cls`` of plain data.
 
@@ -37,7 +57,8 @@ def structure(data: object, cls: type[T], where: str = "", *, source: str = "") 
         data: what a file holds in that place; a mapping with text keys.
         cls: a frozen ``attrs`` class. Its fields may be ``bool``, ``int``, ``float``, ``str``, ``Path``, enums,
             ``Literal``, other such classes, ``tuple[X, ...]``, ``Mapping[str, X]`` and unions of these. In a union
-            of classes, a key ``type`` chooses the one whose class attribute ``TYPE`` is that text.
+            of classes, a key ``type`` chooses the one whose class attribute ``TYPE`` is that text. A type that is
+            annotated with :class:`StructuredBy` is made by that.
         where: path of that place in the file (``levers.queue``), for messages.
         source: the file, for messages.
 
@@ -47,18 +68,10 @@ def structure(data: object, cls: type[T], where: str = "", *, source: str = "") 
     try:
         return _converter().structure(data, cls)
     except Exception as error:
-        problems = list(_problems(error, where))
+        problems = list(problems_of(error, where))
         if not problems:
             raise
         raise InvalidConfigError(problems, source) from None
-
-
-class _RefusedError(ValueError):
-    """A value is not accepted; where it stands is found out by whoever holds it."""
-
-    def __init__(self, found: object, accepted: str, default: str | None = None, tail: str = "") -> None:
-        super().__init__(found, accepted)
-        self.found, self.accepted, self.default, self.tail = found, accepted, default, tail
 
 
 @functools.cache
@@ -75,6 +88,7 @@ def _converter() -> Converter:
     converter.register_structure_hook_factory(_is_many, _many_of(converter))
     converter.register_structure_hook_factory(_is_union, lambda kind: functools.partial(_union, converter))
     converter.register_structure_hook_factory(attrs.has, lambda kind: functools.partial(_record, converter))
+    converter.register_structure_hook_func(_is_own, _own)
     return converter
 
 
@@ -83,7 +97,7 @@ def _plain(value: Any, kind: Any) -> Any:
         return _member(value, kind)
     accepted, words = _PLAIN[kind]
     if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
-        raise _RefusedError(value, words)
+        raise RefusedError(value, words)
     return _finite(value, words) if kind is float else value
 
 
@@ -93,7 +107,7 @@ def _finite(value: Any, words: str) -> float:
     except OverflowError:
         made = math.inf
     if not math.isfinite(made):
-        raise _RefusedError(value, words)
+        raise RefusedError(value, words)
     return made
 
 
@@ -101,7 +115,7 @@ def _path(value: Any, kind: Any) -> Path:
     if isinstance(value, Path):
         return value
     if not isinstance(value, str) or not value or "\0" in value:
-        raise _RefusedError(value, "a path as text")
+        raise RefusedError(value, "a path as text")
     return Path(value)
 
 
@@ -117,6 +131,21 @@ def _is_union(kind: Any) -> bool:
     return typing.get_origin(kind) in _UNION
 
 
+def _is_own(kind: Any) -> bool:
+    return any(isinstance(mark, StructuredBy) for mark in getattr(kind, "__metadata__", ()))
+
+
+def _own(value: Any, kind: Any) -> Any:
+    """What the type's own way makes of a value; what it refuses is placed by whoever holds the value."""
+    mark = next(mark for mark in kind.__metadata__ if isinstance(mark, StructuredBy))
+    try:
+        return mark.make(value)
+    except InvalidConfigError as error:
+        raise InsideError(error.problems) from None
+    except ConfigError as error:
+        raise InsideError((ConfigProblem("", error.found, error.accepted, error.default),)) from None
+
+
 def _is_many(kind: Any) -> bool:
     origin = typing.get_origin(kind)
     return isinstance(origin, type) and issubclass(origin, tuple | list | set | frozenset | Sequence | Mapping)
@@ -126,19 +155,25 @@ def _member(value: Any, kind: Any) -> Any:
     for member in kind:
         if type(value) is type(member.value) and value == member.value:
             return member
-    raise _RefusedError(value, _choices([member.value for member in kind], value))
+    raise RefusedError(value, _choices([member.value for member in kind], value))
 
 
 def _literal(value: Any, kind: Any) -> Any:
     for choice in typing.get_args(kind):
         if type(value) is type(choice) and value == choice:
             return value
-    raise _RefusedError(value, _choices(typing.get_args(kind), value))
+    raise RefusedError(value, _choices(typing.get_args(kind), value))
 
 
-def _choices(choices: Sequence[Any], value: Any) -> str:
-    near = difflib.get_close_matches(str(value), [str(choice) for choice in choices], 1)
-    return f"one of {', '.join(map(repr, choices))}" + (f"; the nearest is {near[0]!r}" if near else "")
+def _choices(accepted: Sequence[Any], value: Any) -> str:
+    near = _nearest(value, [str(choice) for choice in accepted])
+    return f"one of {', '.join(map(repr, accepted))}" + (f"; the nearest is {near!r}" if near else "")
+
+
+def _nearest(value: object, known: Iterable[str]) -> str:
+    """The known word that is most like it; empty if none is. Long text is like none: comparing takes time."""
+    near = difflib.get_close_matches(value, known, 1) if isinstance(value, str) and len(value) <= _LONGEST_WORD else ()
+    return near[0] if near else ""
 
 
 def _many_of(converter: Converter) -> Callable[[Any], Callable[[Any, Any], Any]]:
@@ -149,9 +184,9 @@ def _many_of(converter: Converter) -> Callable[[Any], Callable[[Any, Any], Any]]
 
         def check(value: Any, asked: Any) -> Any:
             if table and not (isinstance(value, Mapping) and all(isinstance(key, str) for key in value)):
-                raise _RefusedError(value, "a table with text keys")
+                raise RefusedError(value, "a table with text keys")
             if not table and not isinstance(value, list | tuple):
-                raise _RefusedError(value, "a list")
+                raise RefusedError(value, "a list")
             return inner(value)
 
         return check
@@ -206,19 +241,19 @@ def _union(converter: Converter, value: Any, kind: Any) -> Any:
     for choice in choices:
         try:
             return converter.structure(value, choice)
-        except _RefusedError as refused:
+        except RefusedError as refused:
             words.append(refused.accepted)
         except Exception:
             if isinstance(value, list | tuple | Mapping):  # the shape fits: what is inside does not
                 raise
-    raise _RefusedError(value, " or ".join(words) or "of another kind")
+    raise RefusedError(value, " or ".join(words) or "of another kind")
 
 
 def _chosen(converter: Converter, value: Mapping[str, Any], records: Mapping[str, Any]) -> Any:
     tag = value.get("type", attrs.NOTHING)
     chosen = records.get(tag) if isinstance(tag, str) else None
     if chosen is None:
-        raise _RefusedError(tag, _choices(sorted(records), tag), tail=".type")
+        raise RefusedError(tag, _choices(sorted(records), tag), tail=".type")
     return converter.structure({key: item for key, item in value.items() if key != "type"}, chosen)
 
 
@@ -229,7 +264,7 @@ def _record(converter: Converter, value: Any, cls: Any) -> Any:
     if isinstance(value, cls):
         return value
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise _RefusedError(value, "a table with text keys")
+        raise RefusedError(value, "a table with text keys")
     fields = {field.alias: field for field in attrs.fields(attrs.resolve_types(cls)) if field.init}
     wrong: list[Exception] = []
     given: dict[str, Any] = {}
@@ -238,7 +273,7 @@ def _record(converter: Converter, value: Any, cls: Any) -> Any:
             if key in value:
                 given[key] = _field(converter, value[key], cls, field)
             elif field.default is attrs.NOTHING:
-                raise _RefusedError(attrs.NOTHING, "given")
+                raise RefusedError(attrs.NOTHING, "given")
         except Exception as error:
             wrong.append(_at(error, key, field.type))
     wrong += [_at(_unknown(key, fields), key, None) for key in value if key not in fields]
@@ -261,10 +296,10 @@ def _field(converter: Converter, value: Any, cls: Any, field: attrs.Attribute[An
     return made
 
 
-def _unknown(key: str, fields: Mapping[str, Any]) -> _RefusedError:
-    near = difflib.get_close_matches(key, fields, 1)
-    meant = f"; did you mean {near[0]!r}?" if near else ""
-    return _RefusedError(key, f"a known key ({', '.join(sorted(fields)) or 'there is none'}{meant})")
+def _unknown(key: str, fields: Mapping[str, Any]) -> RefusedError:
+    near = _nearest(key, fields)
+    meant = f"; did you mean {near!r}?" if near else ""
+    return RefusedError(key, f"a known key ({', '.join(sorted(fields)) or 'there is none'}{meant})")
 
 
 def _at(error: Exception, key: str, kind: Any) -> Exception:
@@ -272,31 +307,3 @@ def _at(error: Exception, key: str, kind: Any) -> Exception:
 
     error.__notes__ = [*getattr(error, "__notes__", []), AttributeValidationNote(f"at {key}", key, kind)]
     return error
-
-
-def _problems(error: BaseException, where: str, cls: str = "") -> Iterator[ConfigProblem]:
-    """All that is wrong, each with its path."""
-    for note in getattr(error, "__notes__", ()):
-        name = getattr(note, "name", getattr(note, "index", None))
-        where = f"{where}[{name}]" if isinstance(name, int) else f"{where}.{name}" if where else str(name)
-    if isinstance(error, BaseExceptionGroup):
-        owner = getattr(getattr(error, "cl", None), "__name__", "")
-        for inner in error.exceptions:
-            yield from _problems(inner, where, owner)
-    elif isinstance(error, ConfigError):
-        yield _placed(error, where, cls)
-    elif isinstance(error, _RefusedError):
-        yield ConfigProblem((where + error.tail).lstrip(".") or "settings", error.found, error.accepted, error.default)
-    else:
-        raise error
-
-
-def _placed(error: ConfigError, where: str, cls: str) -> ConfigProblem:
-    """The error of a validator, which knows its class and field, told with the path in the file."""
-    owner, dot, rest = error.where.partition(".")
-    if owner != cls or not dot:
-        place = f"{where}: {error.where}" if where else error.where
-    else:
-        place = where if where.rpartition(".")[2] == rest.partition("[")[0] else f"{where}.{rest}" if where else rest
-        place += rest[rest.index("[") :] if place == where and "[" in rest else ""
-    return ConfigProblem(place, error.found, error.accepted, error.default)
