@@ -2,9 +2,9 @@
 
 The hot path of a guarded call reads one cell, ``admit``, that all functions of a circuit share. While
 the circuit lets every call through, it holds the ticks of a counter that belongs to the current
-generation, so one read both admits the call and stamps it; a success is one tick, which is atomic, and
-takes no lock. A failure takes the lock and first asks the counter whether anything succeeded since the
-last failure. In any other state ``admit`` is ``None`` and the call asks here.
+generation, so one read both admits the call and stamps it; a success is one tick, exact under threads (see
+``counter``), and takes no lock. A failure takes the lock and first asks the counter whether anything succeeded
+since the last failure. In any other state ``admit`` is ``None`` and the call asks here.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from selfheal.events import BreakerStateChanged, EventBus
 from selfheal.forking import track
 from selfheal.policies.breaker.conditions import ask, brief
 from selfheal.policies.breaker.config import BreakerConfig
-from selfheal.policies.breaker.counter import Counter, Stamp
+from selfheal.policies.breaker.counter import AnyCounter, Stamp, counter_of_this_interpreter
 from selfheal.policies.breaker.machine import (
     NO_VERDICT,
     PASSING,
@@ -37,6 +37,8 @@ from selfheal.policies.breaker.snapshot import BreakerSnapshot, ResetRecord
 from selfheal.policies.breaker.verdicts import judge
 
 logger = logging.getLogger("selfheal.breaker")
+
+new_counter = counter_of_this_interpreter()
 
 
 class Admitted:
@@ -69,9 +71,9 @@ class Circuit:
         self.events = events
         self._lock = threading.Lock()
         self._machine = BreakerMachine(config, clock.monotonic())
-        self._counter = Counter()
-        self._retired: list[Counter] = []
-        self._rejections = Counter()
+        self._counter = new_counter(0, self._lock)
+        self._retired: list[AnyCounter] = []
+        self._rejections = new_counter(0, self._lock)
         self._rejected = 0
         self._slow_above = config.slow_call_duration
         self._last_reset: ResetRecord | None = None
@@ -236,6 +238,8 @@ class Circuit:
     def _in_child(self) -> None:
         """Take a new lock and free the places of probes that other threads of the parent hold."""
         self._lock = threading.Lock()
+        for counter in (self._counter, self._rejections, *self._retired):
+            counter.in_child(self._lock)
         self._machine.forget_probes()
 
     def _permit_of(self, stamp: Stamp) -> Permit:
@@ -315,9 +319,10 @@ class Circuit:
         self._shown = machine.state.value
         self._refused_until = machine.open_until
         self._look_at.cell_contents = machine.look_at
+        self._counter.retire()
         self._retired.append(self._counter)
         self._gather_late()
-        self._counter = Counter(machine.generation)
+        self._counter = new_counter(machine.generation, self._lock)
         if machine.only_counts:
             self._admit.cell_contents = self._counter.ticks
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import Lock
 from typing import Any
 
 import pytest
 
 from selfheal import BreakerRegistry, CircuitBreaker, EventBus
+from selfheal.policies.breaker import circuit
+from selfheal.policies.breaker.counter import AnyCounter, Counter
+from selfheal.policies.breaker.sharded import ShardedCounter
 from selfheal.testing import FakeClock
 
 
@@ -31,6 +35,19 @@ def make(clock: FakeClock, bus: EventBus) -> Callable[..., CircuitBreaker]:
         return CircuitBreaker(name, clock=clock, events=bus, registry=BreakerRegistry(), **options)
 
     return made
+
+
+@pytest.fixture(params=[Counter, ShardedCounter], ids=["one count", "a count for each thread"])
+def kind(request: pytest.FixtureRequest) -> Callable[[int, Lock], AnyCounter]:
+    """Both counters: that of an interpreter with, and that of one without a global lock."""
+    made: Callable[[int, Lock], AnyCounter] = request.param
+    return made
+
+
+@pytest.fixture
+def counting(kind: Callable[[int, Lock], AnyCounter], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have circuits that are made from now on count by one of the two."""
+    monkeypatch.setattr(circuit, "new_counter", kind)
 
 
 class Boom(Exception):

@@ -14,6 +14,8 @@ from selfheal import BreakerRegistry, CircuitBreaker, CircuitOpenError, CountWin
 from selfheal.policies.breaker import BreakerState
 from tests.policies.breaker.conftest import Boom
 
+pytestmark = pytest.mark.usefixtures("counting")
+
 THREADS = 8
 CALLS = 4_000
 PROBING_CALLS = 1_200
