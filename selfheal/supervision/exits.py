@@ -101,18 +101,45 @@ def classify(
     return Exit(kind=ExitKind.CLEAN if code in success else ExitKind.CRASH, code=code)
 
 
-def memory_kills(pid: int, proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> int:
-    """How often the kernel has killed for want of memory, in the cgroup of ``pid`` or, failing that, at all.
+@attrs.frozen(kw_only=True)
+class MemoryKills:
+    """How often the kernel has killed for want of memory. Only differences mean something.
 
-    Only differences mean something. 0 where it cannot be known.
+    Args:
+        group: path of the cgroup that was looked at; empty where there is none of its own.
+        below: in this cgroup and those below it; ``None`` where that is not known.
+        machine: at all; 0 where that is not known.
     """
+
+    group: str = ""
+    below: int | None = None
+    machine: int = 0
+
+    @classmethod
+    def seen(cls, pid: int, proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> MemoryKills:
+        """As ``pid`` sees it from its cgroup, of version 2. What version 1 counts is in the machine's count too."""
+        group = _group(pid, proc)
+        below = _counter(cgroups / group.lstrip("/") / "memory.events") if group else None
+        return cls(group=group, below=below, machine=_counter(proc / "vmstat") or 0)
+
+    def concern(self, before: MemoryKills, pid: int, proc: Path = Path("/proc")) -> bool:
+        """Whether there were more since ``before`` that may concern ``pid``, be it dead and not reaped.
+
+        Where ``pid`` is in the group, those below it count: what happens to others is no concern. A process that has
+        moved elsewhere may be concerned by any.
+        """
+        if self.below is None or before.below is None or not f"{_group(pid, proc)}/".startswith(f"{self.group}/"):
+            return self.machine > before.machine
+        return self.below > before.below
+
+
+def _group(pid: int, proc: Path) -> str:
+    """The cgroup of a process, of version 2; empty for the root, or where it cannot be told."""
     for line in _lines(proc / str(pid) / "cgroup"):
         hierarchy, _, path = line.partition("::")
-        if hierarchy == "0" and path not in ("", "/"):
-            count = _counter(cgroups / path.lstrip("/") / "memory.events")
-            if count is not None:
-                return count
-    return _counter(proc / "vmstat") or 0
+        if hierarchy == "0":
+            return path.removesuffix(" (deleted)").rstrip("/")
+    return ""
 
 
 def _counter(file: Path) -> int | None:

@@ -10,7 +10,7 @@ import signal
 from selfheal.supervision.checking import READ, Verdict, checkers
 from selfheal.supervision.clearing import CLEAR_EVERY, Clearing
 from selfheal.supervision.configs import WorkerConfig
-from selfheal.supervision.exits import Exit, classify, memory_kills
+from selfheal.supervision.exits import Exit, MemoryKills, classify
 from selfheal.supervision.holding import Held
 from selfheal.supervision.launching import Places, environment_of, fingerprint, launch, take_lock, taken_port
 from selfheal.supervision.machine import WorkerMachine
@@ -57,7 +57,7 @@ class Keeper:
         self._clearing: Clearing | None = None
         self._tell = Teller(name, desk)
         self._waiting: tuple[float, float] | None = None
-        self._kills = 0
+        self._kills = MemoryKills()
         self._saved: object = None
         self.paused_until = -NEVER
         self._settings = fingerprint(config)
@@ -169,7 +169,7 @@ class Keeper:
                 return ""
             self.save()  # the intent is on record before there is a process
             output = self.output.open()
-            self._kills = memory_kills(os.getpid())
+            self._kills = MemoryKills.seen(os.getpid())
             self.held = Held.spawned(launch(self.config, self._token, self.places, output, lock), self._token)
         except OSError as error:
             named = f": {error.filename}" if error.filename else ""
@@ -220,7 +220,7 @@ class Keeper:
             success=self.config.restart.success_codes,
             no_restart=self.config.restart.no_restart_codes,
             ended=self.machine.ending is not None,
-            memory_ran_out=memory_kills(os.getpid()) > self._kills,
+            memory_ran_out=MemoryKills.seen(os.getpid()).concern(self._kills, held.pid),
         )
         self._tell.exited(held.pid, exit, now - self.machine.started)
         self._told_readiness(self.machine.generation, (False, "its process ended"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from selfheal.supervision.exits import Exit, ExitKind, classify, memory_kills, signal_name
+from selfheal.supervision.exits import Exit, ExitKind, MemoryKills, classify, signal_name
 
 
 def ended(code: int, *, signalled: bool = False) -> os.waitid_result:
@@ -53,17 +53,50 @@ def test_an_end_may_be_told_in_words_alone() -> None:
     assert signal_name(64) in {"SIGRTMAX", "signal 64"}
 
 
+def machine(folder: Path, processes: dict[int, str], groups: dict[str, int], kills: int) -> tuple[Path, Path]:
+    """Files as a kernel shows them: the cgroup of each process, and kills by cgroup and in all."""
+    proc, cgroups = folder / "proc", folder / "cgroup"
+    proc.mkdir(exist_ok=True)
+    for pid, group in processes.items():
+        (proc / str(pid)).mkdir()
+        (proc / str(pid) / "cgroup").write_text(f"4:memory:/old\n0::{group}\n")
+    for group, count in groups.items():
+        (cgroups / group.lstrip("/")).mkdir(parents=True, exist_ok=True)
+        events = f"max 3\noom 4\noom_kill {count}\noom_group_kill 0\n"
+        (cgroups / group.lstrip("/") / "memory.events").write_text(events)
+    (proc / "vmstat").write_text(f"pgfault 5\noom_kill {kills}\n")
+    return proc, cgroups
+
+
 def test_memory_kills_are_those_of_the_cgroup(tmp_path: Path) -> None:
-    """Where the process has a cgroup of its own, its counter counts; else that of the whole machine."""
-    proc, cgroups = tmp_path / "proc", tmp_path / "cgroup"
-    (proc / "7").mkdir(parents=True)
-    (proc / "vmstat").write_text("pgfault 5\noom_kill 9\n")
-    (proc / "7" / "cgroup").write_text("4:memory:/old\n0::/app\n")
-    assert memory_kills(7, proc, cgroups) == 9
-    (cgroups / "app").mkdir(parents=True)
-    (cgroups / "app" / "memory.events").write_text("max 3\noom 4\noom_kill 2\noom_group_kill 0\n")
-    assert memory_kills(7, proc, cgroups) == 2
-    (proc / "7" / "cgroup").write_text("0::/\n")
-    assert memory_kills(7, proc, cgroups) == 9
-    (proc / "vmstat").unlink()
-    assert memory_kills(8, proc, cgroups) == 0
+    """Where the supervisor has a cgroup of its own, what is killed outside is no concern of the workers in it."""
+    proc, cgroups = machine(tmp_path, {7: "/app", 8: "/app/worker"}, {"/app": 2}, 9)
+    before = MemoryKills.seen(7, proc, cgroups)
+    assert before == MemoryKills(group="/app", below=2, machine=9)
+
+    machine(tmp_path, {}, {}, 10)
+    assert not MemoryKills.seen(7, proc, cgroups).concern(before, 8, proc)
+    machine(tmp_path, {}, {"/app": 3}, 11)
+    assert MemoryKills.seen(7, proc, cgroups).concern(before, 8, proc)
+
+
+@pytest.mark.parametrize("group", ["/apple", "/other", "/", None])
+def test_a_worker_that_moved_elsewhere_is_concerned_by_any(tmp_path: Path, group: str | None) -> None:
+    """What is killed in its cgroup is not counted in the supervisor's."""
+    proc, cgroups = machine(tmp_path, {7: "/app"} | ({} if group is None else {8: group}), {"/app": 2}, 9)
+    before = MemoryKills.seen(7, proc, cgroups)
+    assert not MemoryKills.seen(7, proc, cgroups).concern(before, 8, proc)
+
+    machine(tmp_path, {}, {}, 10)
+
+    assert MemoryKills.seen(7, proc, cgroups).concern(before, 8, proc)
+
+
+def test_without_a_cgroup_of_its_own_all_count(tmp_path: Path) -> None:
+    """In version 1, or at the root; and where nothing can be read, nothing is known."""
+    proc, cgroups = machine(tmp_path, {7: "/"}, {}, 9)
+    before = MemoryKills.seen(7, proc, cgroups)
+    assert before == MemoryKills(machine=9)
+    machine(tmp_path, {}, {}, 10)
+    assert MemoryKills.seen(7, proc, cgroups).concern(before, 7, proc)
+    assert MemoryKills.seen(7, tmp_path / "none", cgroups) == MemoryKills()
