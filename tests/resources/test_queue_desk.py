@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -69,7 +70,7 @@ def test_a_call_that_finds_the_lock_taken_is_made_all_the_same(call: str) -> Non
     queue = TaskQueue(events=EventBus())
     queue.put("first")
     delivery = queue.take() if call in ("ack", "nack") else None
-    steps = {
+    steps: dict[str, Callable[[], object]] = {
         "put": lambda: queue.put("second"),
         "take": lambda: queue.take("w"),
         "ack": lambda: delivery and queue.ack(delivery),
