@@ -42,6 +42,7 @@ FLOORS = {
     "integrations": 5,
     "testing": 5,
     "cli": 6,
+    "__main__": 7,
 }
 """Room → floor. Imports go down only. The modules of floor 0 are one room; on the others, siblings are strangers."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import importlib
 import subprocess
 import sys
 import tomllib
@@ -82,3 +83,13 @@ def test_groups_are_for_development_alone(metadata: Message) -> None:
 
     assert {"dev", "test", "bench", "docs"} <= set(project["dependency-groups"])
     assert not [r for r in metadata.get_all("Requires-Dist", []) if "pytest" in r or "pybreaker" in r]
+
+
+def test_the_command_is_shipped(wheel: Path) -> None:
+    """``selfheal`` is a command of the distribution, and leads to a function that is there."""
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(name for name in archive.namelist() if name.endswith(".dist-info/entry_points.txt"))
+        points = archive.read(name).decode()
+
+    assert points.split() == ["[console_scripts]", "selfheal", "=", "selfheal.cli:main"]
+    assert callable(importlib.import_module("selfheal.cli").main)

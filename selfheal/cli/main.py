@@ -1,0 +1,54 @@
+"""What is common to all commands: parsing, exit codes, and the end of a pipe."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from selfheal import __version__
+from selfheal.cli import journal
+from selfheal.errors import SelfhealError
+
+OK: Final = 0
+FAILED: Final = 1
+"""What was asked for cannot be had. Wrong arguments are 2, as ``argparse`` has it."""
+
+Command = Callable[[argparse.Namespace], None]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: those after the name of the program; ``None`` takes them from ``sys.argv``.
+
+    Returns:
+        The exit code: 0 done, 1 it could not be done (one line on stderr says why), 2 wrong arguments.
+    """
+    try:
+        chosen = _parser().parse_args(arguments)
+    except SystemExit as end:  # argparse has said what is wrong, or has printed what was asked for
+        return end.code if isinstance(end.code, int) else FAILED
+    command: Command = chosen.command
+    try:
+        command(chosen)
+        sys.stdout.flush()
+    except SelfhealError as error:
+        sys.stderr.write(f"selfheal: {error}\n")
+        return FAILED
+    except KeyboardInterrupt:  # how a person ends what has no end
+        return OK
+    except BrokenPipeError:  # who reads has seen enough, as ``head`` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="selfheal", description="Look at what selfheal does and did.")
+    parser.add_argument("--version", action="version", version=f"selfheal {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    journal.add_to(commands)
+    return parser
