@@ -11,7 +11,9 @@ class Levers(Mapping[str, object]):
     """What actions may pull: the host's levers, each under the name that strategies use.
 
     The names that shipped actions ask for are ``rate_limiter``, ``cache``, ``services``, ``fallback``, ``workers``,
-    ``queue``, ``notifier`` and ``snapshotter``; a step can name another one, and a host can add its own.
+    ``queue``, ``notifier`` and ``snapshotter``; further ones ``low_priority``, ``optional``, ``dependencies``,
+    ``dependency_resets``, ``upstreams``, ``order``, ``monitoring``, ``profiler``, ``processes``, ``idle_processes``,
+    ``temp_files``, ``memory`` and ``restart_preparation``. A step can name another one, and a host can add its own.
 
     Args:
         levers: name → lever.
@@ -26,7 +28,8 @@ class Levers(Mapping[str, object]):
 
     def __init__(self, levers: Mapping[str, object] | None = None, /, **named: object) -> None:
         self._levers = {**(levers or {}), **named}
-        for name, lever in self._levers.items():
+        given: list[tuple[object, object]] = [*self._levers.items()]
+        for name, lever in given:
             if not isinstance(name, str) or not name:
                 raise ConfigError("name of a lever", name, "text, not empty")
             if lever is None:

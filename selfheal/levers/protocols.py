@@ -14,6 +14,8 @@ protocol               shipped
 ``Notifying``          ``levers.Notifiers`` and each notifier
 ``Snapshotting``       ``levers.Snapshotter``
 =====================  ==============================================================
+
+Further ones are in :mod:`selfheal.levers.protocols_work` and :mod:`selfheal.levers.protocols_system`.
 """
 
 from __future__ import annotations

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from selfheal.healing.actions.diagnosing import CheckUpstream, Profile, TightenMonitoring
+from selfheal.healing.actions.freeing import CleanTemp, ResetDependency, TrimMemory
+from selfheal.healing.actions.processes import EndIdle, ForceCleanup
 from selfheal.healing.actions.protocol import Action
-from selfheal.healing.actions.queues import RedistributeTasks
+from selfheal.healing.actions.queues import RedistributeTasks, ReorderTasks
 from selfheal.healing.actions.registry import ActionRegistry
-from selfheal.healing.actions.services import RestartIfCritical, RestartService
+from selfheal.healing.actions.services import RestartDependants, RestartIfCritical, RestartService
+from selfheal.healing.actions.suspending import PrepareRestart, ResumeLowPriority, StopOptional, SuspendLowPriority
 from selfheal.healing.actions.switching import ClearCache, EnableCache, FallbackLlm
 from selfheal.healing.actions.telling import Log, Notify, Snapshot
 from selfheal.healing.actions.turning import RateLimit, ScaleWorkers
@@ -22,6 +26,20 @@ _BUILTIN: tuple[type[Action], ...] = (
     ScaleWorkers,
     RedistributeTasks,
     Snapshot,
+    SuspendLowPriority,
+    ResumeLowPriority,
+    Profile,
+    ResetDependency,
+    ReorderTasks,
+    ForceCleanup,
+    TightenMonitoring,
+    RestartDependants,
+    CheckUpstream,
+    CleanTemp,
+    EndIdle,
+    TrimMemory,
+    StopOptional,
+    PrepareRestart,
 )
 
 

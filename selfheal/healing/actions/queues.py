@@ -19,9 +19,11 @@ from selfheal.healing.actions.protocol import (
     Repeat,
     Skip,
 )
-from selfheal.levers import TaskRedistribution
+from selfheal.levers import Reordering, TaskRedistribution
+from selfheal.validators import between
 
 EVERYBODY = "*"
+_MOST_TASKS = 1000
 
 
 @attrs.frozen(kw_only=True)
@@ -90,3 +92,70 @@ def _holders(call: ActionCall) -> Mapping[str, int] | None:
     snapshot: Any = getattr(call.lever("queue", TaskRedistribution), "snapshot", None)
     holders = getattr(snapshot(), "holders", None) if callable(snapshot) else None
     return holders if isinstance(holders, Mapping) else None
+
+
+@attrs.frozen(kw_only=True)
+class ReorderParams:
+    """Where the tasks go.
+
+    Args:
+        priority: which they get, 0 to 9, the higher the earlier.
+    """
+
+    priority: int = attrs.field(default=0, validator=between(0, 9))
+
+
+class ReorderTasks(BaseAction):
+    """Put the tasks of the target behind others, or before them. Undone by their old priorities."""
+
+    name = "reorder_tasks"
+    effect = Effect.REVERSIBLE
+    timeout = 30.0
+    needs = (LeverNeed(role="order", protocol=Reordering),)
+    params = ReorderParams
+    repeat = Repeat.SAME
+
+    def plan(self, call: ActionCall) -> Plan | Skip:
+        """Which tasks, with their old priorities. At most 1,000: a plan is one line of the journal."""
+        params: ReorderParams = call.params
+        there = call.lever("order", Reordering).priorities(call.target)
+        old = {str(task): rank for task, rank in sorted(there.items()) if rank != params.priority}
+        if not old:
+            return Skip(f"no task of {call.target} has another priority than {params.priority}")
+        return {"priority": params.priority, "old": dict(list(old.items())[:_MOST_TASKS])}
+
+    def run(self, call: ActionCall, plan: Plan) -> Receipt:
+        """Give each the new one; those that are gone are left out."""
+        lever = call.lever("order", Reordering)
+        moved = 0
+        for task in plan["old"]:
+            call.go_on()
+            moved += lever.reprioritise(int(task), priority=plan["priority"])
+        return {"moved": moved}
+
+    def probe(self, call: ActionCall, plan: Plan) -> Probed:
+        """Whether those that are there have the new one, or the old one; else it cannot be told."""
+        now = call.lever("order", Reordering).priorities(call.target)
+        there = {task: now[int(task)] for task in plan["old"] if int(task) in now}
+        if not there:
+            return Probed.UNKNOWN
+        if all(rank == plan["priority"] for rank in there.values()):
+            return Probed.DONE
+        return Probed.NOT_DONE if all(plan["old"][task] == rank for task, rank in there.items()) else Probed.UNKNOWN
+
+    def verify(self, call: ActionCall, plan: Plan, receipt: Receipt) -> bool:
+        """Whether all that are still there have the new one."""
+        now = call.lever("order", Reordering).priorities(call.target)
+        return all(now.get(int(task), plan["priority"]) == plan["priority"] for task in plan["old"])
+
+    def rollback(self, call: ActionCall, plan: Plan, receipt: Receipt | None) -> str | None:
+        """Give each its old one, unless somebody gave it another one since."""
+        lever = call.lever("order", Reordering)
+        now, left = lever.priorities(call.target), list[str]()
+        for task, old in plan["old"].items():
+            rank = now.get(int(task), old)
+            if rank == plan["priority"]:
+                lever.reprioritise(int(task), priority=old)
+            elif rank != old:
+                left.append(task)
+        return f"tasks {', '.join(left)} are left as they are: somebody changed them since" if left else None

@@ -61,3 +61,8 @@ def is_up(status: object) -> bool | None:
 
 def _told(status: object, name: str) -> object:
     return status.get(name) if isinstance(status, Mapping) else getattr(status, name, None)
+
+
+def tells_state(status: object) -> bool:
+    """Whether a status says anything of its state."""
+    return isinstance(status, bool | str) or isinstance(_told(status, "state"), str)
