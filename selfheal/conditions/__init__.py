@@ -1,0 +1,35 @@
+"""Conditions under which something is to be done: plain data, read strictly, compiled, and never executed as code."""
+
+from selfheal.conditions.describing import describe
+from selfheal.conditions.durations import format_duration, parse_duration
+from selfheal.conditions.nodes import (
+    All,
+    AnyOf,
+    Comparison,
+    Condition,
+    LabelIn,
+    LabelIs,
+    Not,
+    metrics_of,
+    scaled,
+)
+from selfheal.conditions.structure import condition_from, to_data
+from selfheal.conditions.sugar import parse
+
+__all__ = [
+    "All",
+    "AnyOf",
+    "Comparison",
+    "Condition",
+    "LabelIn",
+    "LabelIs",
+    "Not",
+    "condition_from",
+    "describe",
+    "format_duration",
+    "metrics_of",
+    "parse",
+    "parse_duration",
+    "scaled",
+    "to_data",
+]
