@@ -2,8 +2,8 @@
 
 ::
 
-    client ── POST /summaries ──> door ──> gateway ── breaker "summary-provider" ──> provider (a supervised process)
-                                   │          └────── when that is open or fails ──> queue ──> summary workers
+    client ── POST /summaries ──> door ──> gateway ── cache, breaker, limit ──> provider (a supervised process)
+                                   │          └────── when one refuses, or it fails ──> queue ──> summary workers
                         too fast: 429, too much: 503                                (local summary, marked degraded)
     every 300 s   detection      requests, keys, process, breaker, workers  ──> alerts on the bus
     on an alert   healing        validate keys, restart the provider, probe it, under every guard of the healer
