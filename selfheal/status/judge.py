@@ -95,7 +95,7 @@ def judge_healer(healer: HealerSnapshot) -> list[Finding]:
                 issue="Self-healing was resumed and is on probation: one healing at a time until one succeeds.",
             )
         )
-    if healer.settling > 0:
+    if healer.settling > 0 and not healer.is_dormant:
         found.append(
             Finding(
                 level=Level.HEALTHY,

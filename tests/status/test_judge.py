@@ -84,6 +84,14 @@ def test_probation_is_a_remark_unless_dormant() -> None:
     assert judge_healer(a_healer(probation=True, is_dormant=True)) == []
 
 
+def test_settling_is_a_remark_unless_dormant() -> None:
+    """After a clock jump it is said until when healing waits; a dormant healer waits for a person anyway."""
+    (found,) = judge_healer(a_healer(settling=12.0))
+    assert found.level is Level.HEALTHY
+    assert found.issue == "The clock jumped: things settle, and the next healing may begin in 12 s."
+    assert judge_healer(a_healer(settling=12.0, is_dormant=True)) == []
+
+
 @pytest.mark.parametrize(
     ("state", "level"),
     [
