@@ -7,6 +7,15 @@ Unknown keys are refused with the nearest known one. What is wrong is collected 
 """
 
 from selfheal.configuring.files import MAX_FILE_BYTES, load_file, parse_bytes, read_bytes
-from selfheal.configuring.structuring import StructuredBy, choices, structure
+from selfheal.configuring.structuring import StructuredBy, choices, nearest, structure
 
-__all__ = ["MAX_FILE_BYTES", "StructuredBy", "choices", "load_file", "parse_bytes", "read_bytes", "structure"]
+__all__ = [
+    "MAX_FILE_BYTES",
+    "StructuredBy",
+    "choices",
+    "load_file",
+    "nearest",
+    "parse_bytes",
+    "read_bytes",
+    "structure",
+]

@@ -166,12 +166,12 @@ def _literal(value: Any, kind: Any) -> Any:
 
 
 def _choices(accepted: Sequence[Any], value: Any) -> str:
-    near = _nearest(value, [str(choice) for choice in accepted])
+    near = nearest(value, [str(choice) for choice in accepted])
     return f"one of {', '.join(map(repr, accepted))}" + (f"; the nearest is {near!r}" if near else "")
 
 
-def _nearest(value: object, known: Iterable[str]) -> str:
-    """The known word that is most like it; empty if none is. Long text is like none: comparing takes time."""
+def nearest(value: object, known: Iterable[str]) -> str:
+    """The known word that is most like ``value``; empty if none is. Long text is like none: comparing takes time."""
     near = difflib.get_close_matches(value, known, 1) if isinstance(value, str) and len(value) <= _LONGEST_WORD else ()
     return near[0] if near else ""
 
@@ -297,7 +297,7 @@ def _field(converter: Converter, value: Any, cls: Any, field: attrs.Attribute[An
 
 
 def _unknown(key: str, fields: Mapping[str, Any]) -> RefusedError:
-    near = _nearest(key, fields)
+    near = nearest(key, fields)
     meant = f"; did you mean {near!r}?" if near else ""
     return RefusedError(key, f"a known key ({', '.join(sorted(fields)) or 'there is none'}{meant})")
 

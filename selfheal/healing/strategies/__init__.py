@@ -1,1 +1,27 @@
 """Which problems are answered with which actions: records, files, and the strategies that ship."""
+
+from __future__ import annotations
+
+from selfheal.healing.strategies.sets import StrategySet
+from selfheal.healing.strategies.shipping import shipped
+from selfheal.healing.strategies.specs import (
+    Level,
+    LevelSpec,
+    OnFailure,
+    StepSpec,
+    StrategySpec,
+    VerifyBy,
+    VerifySpec,
+)
+
+__all__ = [
+    "Level",
+    "LevelSpec",
+    "OnFailure",
+    "StepSpec",
+    "StrategySet",
+    "StrategySpec",
+    "VerifyBy",
+    "VerifySpec",
+    "shipped",
+]

@@ -4,13 +4,35 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import attrs
 
-from selfheal.conditions import Condition
+from selfheal.conditions import Condition, condition_from, parse_duration
+from selfheal.configuring import StructuredBy
+from selfheal.errors import ConfigError, ConfigProblem, InvalidConfigError
 from selfheal.events import Severity
-from selfheal.validators import between
+from selfheal.healing.strategies.shape import copied, json_values, listed, names, patterns, text, words
+from selfheal.validators import between, boolean
+
+Seconds = Annotated[float, StructuredBy(parse_duration)]
+"""Seconds; in a file also text such as ``5m`` or ``1h30m``."""
+
+
+def _condition(data: object) -> Condition:
+    """A condition; the paths of what is wrong begin inside of it."""
+    try:
+        return condition_from(data, "$")
+    except InvalidConfigError as error:
+        inside = [problem._replace(where=problem.where.removeprefix("$")) for problem in error.problems]
+        raise InvalidConfigError(inside) from None
+
+
+ConditionData = Annotated[Condition, StructuredBy(_condition)]
+"""A condition; in a file its structure, or text such as ``cpu_percent > 80 for 5m clear 70``."""
+
+MOST_STEPS = 32
+"""Actions of one strategy, over all its levels."""
 
 
 class Level(enum.StrEnum):
@@ -54,9 +76,9 @@ class VerifySpec:
     """
 
     by: VerifyBy | None = None
-    condition: Condition | None = None
+    condition: ConditionData | None = None
     samples: int = attrs.field(default=3, validator=between(1, 64))
-    within: float = attrs.field(default=120.0, validator=between(0.0, 86_400.0, "s"))
+    within: Seconds = attrs.field(default=120.0, validator=between(0.0, 86_400.0, "s"))
     tolerance: float = attrs.field(default=0.05, validator=between(0.0, 10.0))
 
 
@@ -74,13 +96,35 @@ class StepSpec:
         undo_after: seconds after the healing ended when it is undone by itself; ``None``: it stays.
     """
 
-    do: str
-    target: str = ""
-    levers: Mapping[str, str] = attrs.field(factory=dict)
-    params: Mapping[str, Any] = attrs.field(factory=dict)
-    timeout: float | None = attrs.field(default=None, validator=between(0.001, 3600.0, "s", optional=True))
+    do: str = attrs.field(validator=text(200))
+    target: str = attrs.field(default="", validator=text(200, empty=True))
+    levers: Mapping[str, str] = attrs.field(factory=dict, converter=copied, validator=words)
+    params: Mapping[str, Any] = attrs.field(factory=dict, converter=copied, validator=json_values)
+    timeout: Seconds | None = attrs.field(default=None, validator=between(0.001, 3600.0, "s", optional=True))
     on_failure: OnFailure = OnFailure.ROLLBACK
-    undo_after: float | None = attrs.field(default=None, validator=between(0.0, 86_400.0, "s", optional=True))
+    undo_after: Seconds | None = attrs.field(default=None, validator=between(0.0, 86_400.0, "s", optional=True))
+
+
+def _steps(owner: object, field: attrs.Attribute[Any], value: object) -> None:
+    good = isinstance(value, tuple) and all(isinstance(step, StepSpec) for step in value)
+    if not good or not 1 <= len(value) <= MOST_STEPS:  # type: ignore[arg-type]
+        raise ConfigError("LevelSpec.actions", _counted(value, "action"), f"a list of 1 to {MOST_STEPS} actions")
+
+
+def _levels(owner: object, field: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, tuple) or not value or not all(isinstance(level, LevelSpec) for level in value):
+        raise ConfigError("StrategySpec.levels", _counted(value, "level"), "a list of at least one level")
+    order = [list(Level).index(level.level) for level in value]
+    if order != sorted(set(order)):
+        found = ", ".join(level.level for level in value)
+        raise ConfigError("StrategySpec.levels", found, "each at most once, in the order soft, hard, critical")
+    if sum(len(level.actions) for level in value) > MOST_STEPS:
+        together = _counted(tuple(step for level in value for step in level.actions), "action")
+        raise ConfigError("StrategySpec.levels", together, f"of at most {MOST_STEPS} actions together")
+
+
+def _counted(value: object, what: str) -> object:
+    return f"{len(value)} {what}s" if isinstance(value, tuple) else value
 
 
 @attrs.frozen(kw_only=True)
@@ -96,9 +140,9 @@ class LevelSpec:
     """
 
     level: Level = Level.SOFT
-    when: Condition | None = None
-    actions: tuple[StepSpec, ...]
-    settle: float | None = attrs.field(default=None, validator=between(0.0, 3600.0, "s", optional=True))
+    when: ConditionData | None = None
+    actions: tuple[StepSpec, ...] = attrs.field(converter=listed, validator=_steps)
+    settle: Seconds | None = attrs.field(default=None, validator=between(0.0, 3600.0, "s", optional=True))
     approval: bool | None = None
 
 
@@ -125,22 +169,33 @@ class StrategySpec:
         enabled: switched off, it is loaded and checked and answers nothing.
     """
 
-    name: str
-    description: str = ""
-    trigger: Condition | None = None
-    alerts: tuple[str, ...] = ()
-    labels: Mapping[str, str] = attrs.field(factory=dict)
-    targets: tuple[str, ...] = ()
-    severity: Severity = Severity.WARNING
-    keep_firing_for: float = attrs.field(default=0.0, validator=between(0.0, 86_400.0, "s"))
+    name: str = attrs.field(validator=text(200))
+    description: str = attrs.field(default="", validator=text(2000, empty=True, lines=True))
+    trigger: ConditionData | None = None
+    alerts: tuple[str, ...] = attrs.field(default=(), converter=listed, validator=names)
+    labels: Mapping[str, str] = attrs.field(factory=dict, converter=copied, validator=words)
+    targets: tuple[str, ...] = attrs.field(default=(), converter=listed, validator=patterns)
+    severity: Severity = attrs.field(default=Severity.WARNING, validator=attrs.validators.instance_of(Severity))
+    keep_firing_for: Seconds = attrs.field(default=0.0, validator=between(0.0, 86_400.0, "s"))
     priority: int = attrs.field(default=0, validator=between(-1000, 1000))
-    grace_period: float = attrs.field(default=300.0, validator=between(0.0, 86_400.0, "s"))
+    grace_period: Seconds = attrs.field(default=300.0, validator=between(0.0, 86_400.0, "s"))
     max_attempts_per_hour: int = attrs.field(default=3, validator=between(1, 1000))
-    levels: tuple[LevelSpec, ...]
-    settle: float = attrs.field(default=30.0, validator=between(0.0, 3600.0, "s"))
+    levels: tuple[LevelSpec, ...] = attrs.field(converter=listed, validator=_levels)
+    settle: Seconds = attrs.field(default=30.0, validator=between(0.0, 3600.0, "s"))
     verify: VerifySpec = attrs.field(factory=VerifySpec)
-    rollback: bool = True
-    enabled: bool = True
+    rollback: bool = attrs.field(default=True, validator=boolean)
+    enabled: bool = attrs.field(default=True, validator=boolean)
+
+    def __attrs_post_init__(self) -> None:
+        problems = []
+        if self.trigger is None and not self.alerts:
+            accepted = "given, or alerts: otherwise it answers nothing"
+            problems.append(ConfigProblem("StrategySpec.trigger", None, accepted))
+        if self.verify.by is VerifyBy.CONDITION and self.verify.condition is None and self.trigger is None:
+            accepted = "'alert' or 'actions' where there is neither a trigger nor a verify.condition"
+            problems.append(ConfigProblem("StrategySpec.verify.by", "condition", accepted))
+        if problems:
+            raise InvalidConfigError(problems)
 
     @property
     def steps(self) -> tuple[StepSpec, ...]:
