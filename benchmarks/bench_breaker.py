@@ -277,8 +277,8 @@ def show_asleep(pairs: dict[str, Paired], slow: dict[str, float]) -> list[Gate]:
     print_table(title, ["contender", "calls/s", "of unguarded", "95 % of medians"], rows)
     spread = pairs["unguarded again"].spread
     return [
-        Gate("8 threads, 1 ms target: unguarded against itself, spread", spread, "≤", TELLABLE),
-        Gate("8 threads, 1 ms target, of unguarded", pairs["selfheal"].ratio, "≥", round(1 - 2 * spread, 3)),
+        Gate("8 threads, 1 ms target: unguarded beside itself, spread in %", 100 * spread, "≤", 100 * TELLABLE),
+        Gate("8 threads, 1 ms target, % of unguarded", 100 * pairs["selfheal"].ratio, "≥", 100 - 200 * spread),
     ]
 
 

@@ -22,7 +22,8 @@ from selfheal.events import BreakerStateChanged, EventBus
 from selfheal.forking import track
 from selfheal.policies.breaker.conditions import ask, brief
 from selfheal.policies.breaker.config import BreakerConfig
-from selfheal.policies.breaker.counter import AnyCounter, Stamp, counter_of_this_interpreter
+from selfheal.policies.breaker.counter import AnyCounter, Stamp
+from selfheal.policies.breaker.counting import counter_of_this_interpreter
 from selfheal.policies.breaker.machine import (
     NO_VERDICT,
     PASSING,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Callable
 from threading import Lock
 from typing import Protocol
 
@@ -78,12 +77,3 @@ class Counter:
 _lone = Counter(0, Lock())
 _ALONE = sys.getrefcount(_lone.ticks)
 """References to ticks that only their counter holds."""
-
-
-def counter_of_this_interpreter() -> Callable[[int, Lock], AnyCounter]:
-    """The counter that is exact here: by thread where ``sys._is_gil_enabled()`` says that there is no such lock."""
-    if getattr(sys, "_is_gil_enabled", lambda: True)():
-        return Counter
-    from selfheal.policies.breaker.sharded import ShardedCounter
-
-    return ShardedCounter

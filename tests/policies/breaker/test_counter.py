@@ -13,7 +13,8 @@ import pytest
 
 from selfheal import BreakerRegistry, CircuitBreaker
 from selfheal.policies.breaker import circuit
-from selfheal.policies.breaker.counter import AnyCounter, Counter, counter_of_this_interpreter
+from selfheal.policies.breaker.counter import AnyCounter, Counter
+from selfheal.policies.breaker.counting import counter_of_this_interpreter
 from selfheal.policies.breaker.sharded import ShardedCounter
 
 Kind = Callable[[int, Lock], AnyCounter]
