@@ -3,6 +3,7 @@
 from selfheal.journal.entry import Entry
 from selfheal.journal.following import follow
 from selfheal.journal.reader import Reading, ReadReport, read_journal
-from selfheal.journal.writer import Journal, JournalConfig
+from selfheal.journal.settings import JournalConfig
+from selfheal.journal.writer import Journal
 
 __all__ = ["Entry", "Journal", "JournalConfig", "ReadReport", "Reading", "follow", "read_journal"]

@@ -20,8 +20,8 @@ MAX_LINE: Final = 65_536
 
 _OWN_BYTES = 512
 """Room in a line for what is not a field."""
-_KEPT = 1_000
-"""Characters that are left of a field that was too long."""
+_KEPT = (1_000, 100, 10)
+"""Characters that are left of fields that were too long; fewer where that is not enough."""
 _INTS = 1 << 256
 
 _REMEMBERED = 4_096
@@ -44,11 +44,7 @@ def clean(fields: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
         taken = sorted(RESERVED.intersection(fields))
         raise NotPlainError(f"{taken[0]}: a line has that of itself, name the field otherwise")
     walk = _Walk()
-    shown = {}
-    for name, value in fields.items():
-        walk.field = name
-        key, item = walk.item(name, value, None, 0)
-        shown[key] = item
+    shown = walk.mapping(fields, None, 0)
     if walk.cut:
         shown["cut"] = sorted(walk.cut)
     text = to_json(shown)
@@ -68,14 +64,28 @@ class _Walk:
         self.field = ""
         self.seen = 0
 
-    def item(self, key: Any, value: Any, where: Any, depth: int) -> tuple[str, Any]:
-        """One item of a mapping. ``where`` is a chain of (where, key), made a text only when it is needed."""
-        hidden = _names.get(key) if type(key) is str else None
-        if hidden is None:
-            hidden = _learn_name(key)
-        if hidden == "" and type(key) is str:
-            return key, self.show(value, (where, key), depth)
-        self._count(1, where)
+    def mapping(self, value: Mapping[Any, Any], where: Any, depth: int) -> dict[str, Any]:
+        """Its items. ``where`` is a chain of (where, key), made a text only when it is needed."""
+        self._enter(value, where, depth)
+        names, known = _names, _clean
+        shown: dict[str, Any] = {}
+        for key, item in value.items():
+            if where is None:
+                self.field = key
+            if type(key) is not str or names.get(key) != "":
+                key, item = self._item(key, item, where, depth)
+                shown[key] = item
+                continue
+            kind = type(item)
+            at_hand = item in known if kind is str else kind is bool or (kind is int and -_INTS < item < _INTS)
+            shown[key] = item if at_hand else self.show(item, (where, key), depth + 1)
+        return shown
+
+    def _item(self, key: Any, value: Any, where: Any, depth: int) -> tuple[str, Any]:
+        """An item whose key is not known to hide nothing."""
+        hidden = _learn_name(key)
+        if not hidden:
+            return key, self.show(value, (where, key), depth + 1)
         [(name, shown)] = plain({key: value}, _words(where) or "fields").items()
         return name, shown
 
@@ -90,8 +100,7 @@ class _Walk:
         if kind is int and -_INTS < value < _INTS:
             return value
         if isinstance(value, Mapping):
-            self._enter(value, where, depth)
-            return dict([self.item(key, item, where, depth + 1) for key, item in value.items()])
+            return self.mapping(value, where, depth)
         if isinstance(value, Sequence | Set) and not isinstance(value, str | bytes | bytearray | memoryview):
             self._enter(value, where, depth)
             items = sorted(value, key=repr) if isinstance(value, Set) else value
@@ -102,23 +111,18 @@ class _Walk:
         if len(text) > MAX_TEXT:
             self.cut.add(self.field)
             return scrub(text[: 2 * MAX_TEXT])[:MAX_TEXT] + "…"
-        if _HARMLESS.fullmatch(text):
-            return text
-        shown = scrub(text)
+        shown = text if _HARMLESS.fullmatch(text) else scrub(text)
         if shown == text and len(text) <= _SHORT:
             _remember(_clean)
             _clean.add(text)
         return shown
 
     def _enter(self, value: Any, where: Any, depth: int) -> None:
-        if depth >= MAX_DEPTH:
+        if depth > MAX_DEPTH:
             raise NotPlainError(f"{_words(where)}: nested deeper than {MAX_DEPTH}, or containing itself")
-        self._count(len(value), where)
-
-    def _count(self, values: int, where: Any) -> None:
-        self.seen += values
+        self.seen += len(value)
         if self.seen > MAX_VALUES:
-            raise NotPlainError(f"{_words(where)}: more than {MAX_VALUES} values")
+            raise NotPlainError(f"{_words(where) or 'fields'}: more than {MAX_VALUES} values")
 
 
 def _learn_name(key: Any) -> str:
@@ -148,18 +152,26 @@ def _words(where: Any) -> str:
 
 def _shortened(fields: dict[str, Any], cut: set[str]) -> dict[str, Any]:
     """The same, the longest fields made texts of their beginning until all fit in a line."""
-    room = MAX_LINE - _OWN_BYTES
+    count = len(fields)
     fields.pop("cut", None)
-    sizes = {name: len(to_json(name)) + len(to_json(value)) + 2 for name, value in fields.items()}
-    for name in sorted(sizes, key=lambda name: -sizes[name]):
-        told = len(to_json(sorted(cut)))
-        if sum(sizes.values()) + told <= room:
-            break
-        value = fields[name]
-        cut.add(name)
-        fields[name] = (value if isinstance(value, str) else to_json(value))[:_KEPT] + "…"
-        sizes[name] = len(to_json(name)) + len(to_json(fields[name])) + 2
-    fields["cut"] = sorted(cut)
-    if len(to_json(fields)) > room:
-        raise NotPlainError(f"{len(fields)} fields do not fit into a line of {MAX_LINE} bytes")
-    return fields
+    sizes = {name: _size(name, value) for name, value in fields.items()}
+    room = MAX_LINE - _OWN_BYTES - len(',"cut":[]{}') - sum(len(to_json(name)) + 1 for name in cut)
+    total = sum(sizes.values())
+    for kept in _KEPT:
+        for name in sorted(sizes, key=lambda name: -sizes[name]):
+            if total <= room:
+                break
+            value = fields[name]
+            short = (value if isinstance(value, str) else to_json(value))[:kept] + "…"
+            if _size(name, short) < sizes[name]:
+                room -= 0 if name in cut else len(to_json(name)) + 1
+                total += _size(name, short) - sizes[name]
+                fields[name], sizes[name] = short, _size(name, short)
+                cut.add(name)
+    if total <= room:
+        return {**fields, "cut": sorted(cut)}
+    raise NotPlainError(f"{count} fields do not fit into a line of {MAX_LINE} bytes")
+
+
+def _size(name: str, value: Any) -> int:
+    return len(to_json(name)) + len(to_json(value)) + 2

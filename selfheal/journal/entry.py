@@ -111,10 +111,12 @@ def decode(line: bytes) -> Entry | None:
 
 def salvage(damaged: bytes) -> Iterator[Entry]:
     """The whole entries within damaged bytes: where a line end went, or nothing was written before a line."""
-    start = damaged.find(_HEAD)
-    while start >= 0:
-        end = _TAIL.search(damaged, start)
-        entry = decode(damaged[start : end.end()]) if end is not None else None
-        if entry is not None:
-            yield entry
-        start = damaged.find(_HEAD, start + 1)
+    begin = 0
+    for tail in _TAIL.finditer(damaged):
+        first, last = damaged.find(_HEAD, begin, tail.start()), damaged.rfind(_HEAD, begin, tail.start())
+        for start in sorted({first, last} - {-1}):  # after a piece of another line, or with another in a field
+            entry = decode(damaged[start : tail.end()])
+            if entry is not None:
+                yield entry
+                break
+        begin = tail.end()

@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Protocol
 
 from selfheal.journal.places import Places, open_to_append, sync_directory
+from selfheal.journal.settings import JournalConfig
 
 logger = logging.getLogger("selfheal.journal")
 
 
-class _Rules(Protocol):
-    @property
-    def keep(self) -> int:
-        """Rotated files that are kept."""
-
-    @property
-    def sync(self) -> str:
-        """What is flushed to the disk."""
-
-
-def rotate(places: Places, fd: int, seq: int, rules: _Rules) -> int:
+def rotate(places: Places, fd: int, seq: int, rules: JournalConfig) -> int:
     """Give the file its lasting name, begin a new one, and remove what is too old.
 
     Args:
         places: where the files are.
-        fd: the open file; closed when this returns, still open when it raises.
+        fd: the file, open; it stays so.
         seq: number of the last entry.
         rules: what is kept and flushed.
 
@@ -43,20 +33,17 @@ def rotate(places: Places, fd: int, seq: int, rules: _Rules) -> int:
     fresh = open_to_append(places.next, anew=True)
     try:
         os.rename(places.path, target)
-        try:
-            os.rename(places.next, places.path)
-        except OSError:
-            os.rename(target, places.path)
-            raise
-    except OSError:
+        os.rename(places.next, places.path)
+    except BaseException:
         os.close(fresh)
+        if target.exists():
+            os.rename(target, places.path)
         raise
-    os.close(fd)
     _tidy(places, rules)
     return fresh
 
 
-def _tidy(places: Places, rules: _Rules) -> None:
+def _tidy(places: Places, rules: JournalConfig) -> None:
     """What may fail without harm to the journal, now that the new file is in place."""
     try:
         for _, path in places.rotated()[: -rules.keep]:

@@ -8,9 +8,7 @@ import re
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
-
-import attrs
+from typing import Any, Self
 
 from selfheal.clock import SYSTEM_CLOCK, Clock
 from selfheal.errors import ConfigError, EntryRefusedError, JournalError, JournalObservedError
@@ -28,36 +26,16 @@ from selfheal.journal.places import (
     take_lock,
 )
 from selfheal.journal.rotating import rotate
+from selfheal.journal.settings import JournalConfig, Sync
 from selfheal.plain import NotPlainError
-from selfheal.validators import between, one_of
 
 logger = logging.getLogger("selfheal.journal")
 
-Sync = Literal["destructive", "always", "never"]
-
 _TYPE = re.compile(r"[A-Za-z0-9_.:-]{1,100}", re.ASCII)
+_TYPES = 1_000
+"""Types that are remembered as good."""
 _LOOK_EVERY = 1.0
 """Wall seconds after which an append looks whether its files are still where they were."""
-
-
-@attrs.frozen(kw_only=True)
-class JournalConfig:
-    """How much a journal keeps, and when it waits for the disk.
-
-    Args:
-        max_bytes: size at which the file is rotated.
-        keep: rotated files that are kept beside the one being written.
-        sync: what is flushed to the disk before ``append`` returns. ``"destructive"``: the entries appended with
-            ``sync=True``, which is for what is about to be done and cannot be taken back; ``"always"``: each entry;
-            ``"never"``: none. What is not flushed survives the end of the process, not a loss of power.
-
-    Raises:
-        ConfigError: if a value is out of range.
-    """
-
-    max_bytes: int = attrs.field(default=10 * 1024 * 1024, validator=between(1024, 1024**3))
-    keep: int = attrs.field(default=5, validator=between(1, 1000))
-    sync: Sync = attrs.field(default="destructive", validator=one_of("destructive", "always", "never"))
 
 
 class Journal:
@@ -103,6 +81,7 @@ class Journal:
         self._places = Places(self.path)
         self._clock = clock
         self._lock = threading.Lock()  # held while the file is written, never while a caller's code runs
+        self._types: set[str] = set()
         self._closed = False
         self._size = 0
         self._next_rotation = 0
@@ -158,8 +137,8 @@ class Journal:
             EntryRefusedError: if it holds what JSON does not have.
             JournalObservedError: if another writes the journal.
         """
-        if not _TYPE.fullmatch(type):
-            raise EntryRefusedError(str(self.path), type, "its type is not 1 to 100 letters, digits and _.:-")
+        if type not in self._types:
+            self._learn(type)
         try:
             shown, text = clean(fields)
         except NotPlainError as error:
@@ -198,6 +177,12 @@ class Journal:
             finally:
                 self._closed = True
                 self._let_go()
+
+    def _learn(self, kind: str) -> None:
+        if not _TYPE.fullmatch(kind):
+            raise EntryRefusedError(str(self.path), kind, "its type is not 1 to 100 letters, digits and _.:-")
+        if len(self._types) < _TYPES:
+            self._types.add(kind)
 
     # All below runs under the lock.
 
@@ -311,7 +296,8 @@ class Journal:
         try:
             if self._half_written:
                 self._undo(self._fd)
-            self._fd = rotate(self._places, self._fd, self._seq, self.config)
+            old, self._fd = self._fd, rotate(self._places, self._fd, self._seq, self.config)
+            os.close(old)
             self._size, self._next_rotation = 0, self.config.max_bytes
         except OSError as error:  # better a file too large than no record of what is done
             logger.error("journal %s: it cannot be rotated, and grows: %s", self.path, error)
