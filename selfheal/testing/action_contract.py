@@ -1,0 +1,345 @@
+"""What every action must keep, as checks that need no test framework."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, TypeVar
+
+import attrs
+
+from selfheal.errors import ConfigError, SelfhealError
+from selfheal.healing.actions import Action, ActionCall, BaseAction, Effect, Plan, Probed, Receipt, Repeat, Skip
+from selfheal.healing.actions.checking import checked
+from selfheal.testing.action_scene import ActionScene, ContractBreachError, is_json, raises, require, same
+from selfheal.testing.lever_proxies import Taps
+
+T = TypeVar("T")
+
+_FOR_EVER = 1e12
+
+
+class ActionContract:
+    """Checks one action against scenes that are made anew for each check.
+
+    With pytest: parametrize over :attr:`CHECKS` and call :meth:`check`. Without: :func:`check_action`.
+
+    Args:
+        action: the action.
+        make_scene: makes a scene in which the action has something to do.
+    """
+
+    CHECKS: ClassVar[tuple[str, ...]] = (
+        "declares_what_can_be",
+        "needs_its_levers",
+        "plan_changes_nothing",
+        "plan_and_receipt_are_json",
+        "acts_through_levers_and_raises",
+        "neutral_changes_nothing",
+        "probe_does_not_lie",
+        "verify_changes_nothing_and_does_not_lie",
+        "repeats_as_declared",
+        "rollback_restores",
+        "rollback_twice_is_once",
+        "rollback_of_what_never_ran",
+        "rollback_from_the_journal",
+        "rollback_raises",
+        "rollback_leaves_what_others_changed",
+        "ends_early",
+    )
+    """The names of all checks."""
+
+    def __init__(self, action: Action, make_scene: Callable[[], ActionScene]) -> None:
+        self._action, self._make = action, make_scene
+
+    def check(self, name: str) -> None:
+        """Make one check.
+
+        Raises:
+            ContractBreachError: if the action does not keep it.
+            ConfigError: if there is no check of that name.
+        """
+        if name not in self.CHECKS:
+            raise ConfigError("check of an action", name, f"one of {', '.join(self.CHECKS)}")
+        if self._action.effect is Effect.REVERSIBLE or not name.startswith("rollback"):
+            getattr(self, f"_{name}")()
+
+    def breaches(self) -> tuple[str, ...]:
+        """What all checks find, each as ``check: in words``; empty if the action keeps the contract."""
+        found = []
+        for name in self.CHECKS:
+            try:
+                self.check(name)
+            except ContractBreachError as breach:
+                found.append(f"{name}: {breach}")
+        return tuple(found)
+
+    @contextlib.contextmanager
+    def _scene(self, taps: Taps | None = None, **changes: Any) -> Iterator[tuple[ActionScene, ActionCall]]:
+        scene = self._make()
+        try:
+            roles = {need.role for need in self._action.needs}
+            levers = {role: lever for role, lever in scene.levers.items() if role in roles}
+            call = ActionCall(
+                key="contract:0",
+                strategy="contract",
+                target=scene.target,
+                alert=scene.alert,
+                params=self._action.params() if scene.params is None else scene.params,
+                levers=levers if taps is None else taps.tapped(levers, self._action.needs),
+                clock=scene.clock,
+                deadline=scene.clock.monotonic() + self._action.timeout,
+            )
+            yield scene, attrs.evolve(call, **changes)
+        finally:
+            scene.close()
+
+    # --- the steps, each with what must hold whenever it is taken
+
+    def _plan(self, call: ActionCall) -> Plan:
+        plan = self._tell("plan", lambda: self._action.plan(call))
+        require(not isinstance(plan, Skip), f"plan skipped in a scene where there was something to do: {plan}")
+        if isinstance(plan, Mapping):
+            return plan
+        raise ContractBreachError(f"plan must give a mapping or Skip, it gave {plan!r}")
+
+    def _run(self, call: ActionCall, plan: Plan) -> Receipt:
+        receipt = self._tell("run", lambda: self._action.run(call, plan))
+        require(
+            receipt is None or isinstance(receipt, Mapping), f"run must give a mapping or None, it gave {receipt!r}"
+        )
+        return {} if receipt is None else receipt
+
+    def _probe(self, call: ActionCall, plan: Plan) -> Probed:
+        probed = self._tell("probe", lambda: self._action.probe(call, plan))
+        require(isinstance(probed, Probed), f"probe must give a Probed, it gave {probed!r}")
+        return probed
+
+    def _verify(self, call: ActionCall, plan: Plan, receipt: Receipt) -> bool | None:
+        holds: object = self._tell("verify", lambda: self._action.verify(call, plan, receipt))
+        require(holds is None or isinstance(holds, bool), f"verify must give a bool or None, it gave {holds!r}")
+        return holds if isinstance(holds, bool) else None
+
+    def _undo(self, call: ActionCall, plan: Plan, receipt: Receipt | None) -> str | None:
+        said: object = self._tell("rollback", lambda: self._action.rollback(call, plan, receipt))
+        require(said is None or isinstance(said, str), f"rollback must give text or None, it gave {said!r}")
+        return said if isinstance(said, str) else None
+
+    def _tell(self, step: str, do: Callable[[], T]) -> T:
+        try:
+            return do()
+        except ContractBreachError:
+            raise
+        except Exception as error:
+            raise ContractBreachError(f"{step} raised {type(error).__name__}: {error}") from error
+
+    # --- the checks
+
+    def _declares_what_can_be(self) -> None:
+        try:
+            action = checked(self._action)
+        except ConfigError as error:
+            raise ContractBreachError(str(error)) from error
+        require(not (action.destructive and action.effect is Effect.NEUTRAL), "what is destructive is not neutral")
+        with self._scene() as (_, call):
+            require(isinstance(call.params, action.params), f"the params are no {action.params.__name__}")
+            for field in attrs.fields(action.params):
+                try:
+                    setattr(call.params, field.name, getattr(call.params, field.name))
+                except attrs.exceptions.FrozenInstanceError:
+                    continue
+                raise ContractBreachError(f"{action.params.__name__} is not frozen: declare it by attrs.frozen")
+
+    def _needs_its_levers(self) -> None:
+        for need in self._action.needs:
+            with self._scene() as (_, call):
+                without = attrs.evolve(call, levers={r: lever for r, lever in call.levers.items() if r != need.role})
+                try:
+                    plan = self._action.plan(without)
+                    if not isinstance(plan, Skip):
+                        self._action.run(without, plan)
+                except SelfhealError:
+                    require(not need.optional, f"lever {need.role!r} is declared optional, and it fails without")
+                else:
+                    require(need.optional, f"lever {need.role!r} is missing, and neither plan nor run says so")
+
+    def _plan_changes_nothing(self) -> None:
+        with self._scene() as (scene, call):
+            before = scene.look()
+            self._plan(call)
+            same(before, scene.look(), "plan changed something")
+
+    def _plan_and_receipt_are_json(self) -> None:
+        with self._scene() as (_, call):
+            plan = self._plan(call)
+            is_json(plan, "the plan")
+            is_json(self._run(call, plan), "the receipt")
+
+    def _acts_through_levers_and_raises(self) -> None:
+        taps = Taps()
+        with self._scene(taps) as (_, call):
+            plan = self._plan(call)
+            taps.forget()
+            self._run(call, plan)
+        pulled = taps.pulled()
+        required = [need.role for need in self._action.needs if not need.optional]
+        require(not required or bool(pulled), f"run pulls none of its levers ({', '.join(required)})")
+        for tap in pulled:
+            taps = Taps()
+            with self._scene(taps) as (_, call):
+                plan = self._plan(call)
+                taps.break_off(tap)
+                raises(functools.partial(self._action.run, call, plan), f"run swallowed an error of {tap}")
+
+    def _neutral_changes_nothing(self) -> None:
+        if self._action.effect is not Effect.NEUTRAL:
+            return
+        with self._scene() as (scene, call):
+            before = scene.look()
+            self._run(call, self._plan(call))
+            same(before, scene.look(), "a neutral action changed something")
+
+    def _probe_does_not_lie(self) -> None:
+        with self._scene() as (scene, call):
+            plan = self._plan(call)
+            before = scene.look()
+            require(self._probe(call, plan) is not Probed.DONE, "probe says done before it ran")
+            same(before, scene.look(), "probe changed something")
+            receipt = self._run(call, plan)
+            before = scene.look()
+            require(self._probe(call, plan) is not Probed.NOT_DONE, "probe says not done after it ran")
+            same(before, scene.look(), "probe changed something")
+            if self._action.effect is Effect.REVERSIBLE:
+                self._undo(call, plan, receipt)
+                require(self._probe(call, plan) is not Probed.DONE, "probe says done after it was undone")
+
+    def _verify_changes_nothing_and_does_not_lie(self) -> None:
+        with self._scene() as (scene, call):
+            plan = self._plan(call)
+            receipt = self._run(call, plan)
+            before = scene.look()
+            require(
+                self._verify(call, plan, receipt) is not False, "verify says that its effect does not hold after it ran"
+            )
+            same(before, scene.look(), "verify changed something")
+            if self._action.effect is Effect.REVERSIBLE:
+                self._undo(call, plan, receipt)
+                told = self._verify(call, plan, receipt)
+                require(told is not True, "verify says that its effect holds after it was undone")
+
+    def _repeats_as_declared(self) -> None:
+        if self._action.repeat is Repeat.AGAIN:
+            return
+        with self._scene() as (scene, call):
+            plan = self._plan(call)
+            self._run(call, plan)
+            before = scene.look()
+            self._run(call, plan)
+            same(
+                before, scene.look(), f"run a second time it did something more, and it declares {self._action.repeat}"
+            )
+
+    def _rollback_restores(self) -> None:
+        for in_doubt in (False, True):
+            with self._undoable() as (scene, call, before):
+                plan = self._plan(call)
+                receipt = self._run(call, plan)
+                require(scene.look() != before, "nothing that the scene looks at was changed by run: look at what is")
+                self._undo(call, plan, None if in_doubt else receipt)
+                told = "in doubt whether it ran, rollback" if in_doubt else "rollback"
+                same(before, scene.look(), f"{told} did not put things back")
+
+    def _rollback_twice_is_once(self) -> None:
+        with self._undoable() as (scene, call, before):
+            plan = self._plan(call)
+            receipt = self._run(call, plan)
+            self._undo(call, plan, receipt)
+            self._undo(call, plan, receipt)
+            same(before, scene.look(), "a second rollback changed something")
+
+    def _rollback_of_what_never_ran(self) -> None:
+        with self._undoable() as (scene, call, before):
+            self._undo(call, self._plan(call), None)
+            same(before, scene.look(), "rollback of what never ran changed something")
+
+    def _rollback_from_the_journal(self) -> None:
+        with self._undoable() as (scene, call, before):
+            plan = self._plan(call)
+            self._run(call, plan)
+            written = json.loads(json.dumps(dict(plan)))
+            contract = ActionContract(_another(self._action), self._make)
+            contract._undo(call, written, None)
+            same(before, scene.look(), "another instance, given the plan as it was written, did not put things back")
+
+    def _rollback_raises(self) -> None:
+        taps = Taps()
+        with self._scene(taps) as (_, call):
+            plan = self._plan(call)
+            receipt = self._run(call, plan)
+            taps.forget()
+            self._undo(call, plan, receipt)
+        for tap in taps.pulled():
+            taps = Taps()
+            with self._scene(taps) as (_, call):
+                plan = self._plan(call)
+                receipt = self._run(call, plan)
+                taps.break_off(tap)
+                undo = functools.partial(self._action.rollback, call, plan, receipt)
+                raises(undo, f"rollback swallowed an error of {tap}")
+
+    def _rollback_leaves_what_others_changed(self) -> None:
+        with self._undoable() as (scene, call, _):
+            if scene.meddle is None:
+                return
+            plan = self._plan(call)
+            receipt = self._run(call, plan)
+            scene.meddle()
+            before = scene.look()
+            said = self._undo(call, plan, receipt)
+            same(before, scene.look(), "rollback undid what somebody else had changed since")
+            require(bool(said), "rollback left alone what somebody else had changed, and does not say so")
+
+    def _ends_early(self) -> None:
+        usual = self._pulls()
+        for told, changes in (("cancelled", {"cancelled": lambda: True}), ("late", {"deadline": -_FOR_EVER})):
+            for tap, times in self._pulls(**changes).items():
+                many = usual.get(tap, 0)
+                require(many < 2 or times < many, f"{told} from the start, run still pulled {tap} {times} times")
+
+    def _pulls(self, **changes: Any) -> Mapping[str, int]:
+        taps = Taps()
+        with self._scene(taps) as (_, call):
+            plan = self._plan(call)
+            taps.forget()
+            with contextlib.suppress(Exception):  # ending early is told by raising
+                self._action.run(attrs.evolve(call, **changes), plan)
+        return taps.pulled()
+
+    @contextlib.contextmanager
+    def _undoable(self) -> Iterator[tuple[ActionScene, ActionCall, object]]:
+        """A scene, and what it looks like before anything is done."""
+        with self._scene() as (scene, call):
+            yield scene, call, scene.look()
+
+
+def check_action(action: Action, make_scene: Callable[[], ActionScene]) -> None:
+    """Make all checks of one action.
+
+    Args:
+        action: the action.
+        make_scene: makes a scene in which it has something to do; called for each check.
+
+    Raises:
+        ContractBreachError: with all that it does not keep.
+    """
+    breaches = ActionContract(action, make_scene).breaches()
+    if breaches:
+        lines = "\n".join(f"- {breach}" for breach in breaches)
+        raise ContractBreachError(f"action {action.name!r} does not keep the contract:\n{lines}")
+
+
+def _another(action: Action) -> Action:
+    """Another instance, as another process has it; the same one where it cannot be made without arguments."""
+    return type(action)() if isinstance(action, BaseAction) and type(action).__init__ is object.__init__ else action
