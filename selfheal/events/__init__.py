@@ -35,6 +35,7 @@ from selfheal.events.records import (
     TaskOverdue,
     WorkersExhausted,
 )
+from selfheal.events.strategies import StrategiesRefused, StrategiesReloaded
 from selfheal.events.supervision import (
     WorkerAdopted,
     WorkerEnding,
@@ -68,6 +69,8 @@ __all__ = [
     "QueueSlowed",
     "ResumeLooksPossible",
     "Severity",
+    "StrategiesRefused",
+    "StrategiesReloaded",
     "Subscription",
     "TaskBuried",
     "TaskFailed",

@@ -13,12 +13,14 @@ from selfheal.healing.strategies.specs import (
     VerifyBy,
     VerifySpec,
 )
+from selfheal.healing.strategies.watching import StrategyFile
 
 __all__ = [
     "Level",
     "LevelSpec",
     "OnFailure",
     "StepSpec",
+    "StrategyFile",
     "StrategySet",
     "StrategySpec",
     "VerifyBy",

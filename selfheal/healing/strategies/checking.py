@@ -134,7 +134,7 @@ def _lever_problems(
     lever = levers.get(name)
     if lever is None and need.optional and need.role not in step.levers:
         return
-    if isinstance(lever, need.protocol):
+    if _serves(lever, need.protocol):
         return
     wanted = f"a {need.protocol.__name__}, which {step.do} of strategy {entry.name!r} pulls"
     if lever is None:
@@ -144,6 +144,13 @@ def _lever_problems(
     else:
         accepted = f"the name of a lever that is {wanted}; this one is a {type(lever).__name__}"
         yield ConfigProblem(entry.place.told(f"{path}.levers.{need.role}"), name, accepted)
+
+
+def _serves(lever: object, protocol: type) -> bool:
+    try:
+        return isinstance(lever, protocol)
+    except Exception:  # asking reads the lever's properties, which are the host's code
+        return False
 
 
 def _protection_problems(
