@@ -48,7 +48,7 @@ class Silence:
 
     def as_data(self) -> dict[str, Any]:
         """As plain data; ``structure(data, Silence)`` makes it again."""
-        return attrs.asdict(self, retain_collection_types=False)
+        return attrs.asdict(self, value_serializer=lambda _, __, value: list(value) if type(value) is tuple else value)
 
 
 @attrs.frozen(kw_only=True)

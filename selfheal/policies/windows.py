@@ -36,7 +36,7 @@ def moment_of(value: object) -> float | None:
         value = (made - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) and 0 <= value <= _LATEST else None
+    return float(value) if 0 <= value <= _LATEST else None
 
 
 def _moment(owner: object, field: attrs.Attribute[Any], value: Any) -> None:
