@@ -104,6 +104,7 @@ class _Follower:
         for entry in read_rotated(self._path, self._report, self._fd, after=self._seq):
             yield from self._if_new(entry)
         if self._fd is not None:
+            self._report.files += 1
             yield from self._rest(self._fd)
 
     def _rest(self, fd: int) -> Iterator[Entry]:
@@ -111,7 +112,8 @@ class _Follower:
             self._offset = 0
         for entry, after in read_lines(fd, self._offset, self._report):
             self._offset = after
-            yield from self._if_new(entry)
+            if entry is not None:
+                yield from self._if_new(entry)
         self._mark = os.pread(fd, min(_MARK, self._offset), max(0, self._offset - _MARK))
 
     def _if_new(self, entry: Entry) -> Iterator[Entry]:

@@ -41,8 +41,8 @@ class ReadReport:
         self.entries += 1
 
 
-def read_lines(fd: int, offset: int, report: ReadReport) -> Iterator[tuple[Entry, int]]:
-    """The entries from ``offset`` on, as far as the file went when this began.
+def read_lines(fd: int, offset: int, report: ReadReport, end: int | None = None) -> Iterator[tuple[Entry | None, int]]:
+    """The entries from ``offset`` to ``end``, or as far as the file goes when this begins.
 
     Each time it is read anew from the beginning of a line: what was seen of an unfinished one is never relied on,
     because the writer may take it back and write another in its place.
@@ -51,14 +51,15 @@ def read_lines(fd: int, offset: int, report: ReadReport) -> Iterator[tuple[Entry
         fd: the file.
         offset: where a line begins.
         report: written into.
+        end: where to end; the size of the file by default.
 
     Yields:
-        An entry, and where the line after it begins.
+        An entry, and where the line after it begins; ``None`` for the entry where only the place is news.
 
     Raises:
         OSError: if the file cannot be read.
     """
-    end = os.fstat(fd).st_size
+    end = os.fstat(fd).st_size if end is None else end
     report.torn = 0
     while offset < end:
         block = os.pread(fd, min(_BLOCK, end - offset), offset)
@@ -78,6 +79,7 @@ def read_lines(fd: int, offset: int, report: ReadReport) -> Iterator[tuple[Entry
                 yield entry, offset + stop + 1
             start = stop + 1
         offset += whole
+        yield None, offset
 
 
 def _entries_of(line: bytes, fd: int, start: int, report: ReadReport) -> Iterator[Entry]:

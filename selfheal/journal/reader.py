@@ -91,14 +91,15 @@ def newest(entries: Iterator[Entry], limit: int) -> Iterator[Entry]:
 def _chain(path: Path, report: ReadReport) -> Iterator[Entry]:
     """Entries of all files, oldest first.
 
-    The file being written is opened before the others are looked for: whatever is rotated meanwhile is either
-    this one, by its identity, or was written after reading began.
+    The file being written is opened before the others are looked for: should it be rotated meanwhile, it is known
+    by its identity, and whatever is newer than it was written after reading began.
     """
     current = open_to_read(path)
     try:
+        end = None if current is None else os.fstat(current).st_size
         yield from read_rotated(path, report, current)
         if current is not None:
-            yield from _entries(path, current, report)
+            yield from _entries(path, current, report, end)
     finally:
         if current is not None:
             os.close(current)
@@ -110,7 +111,7 @@ def read_rotated(path: Path, report: ReadReport, current: int | None, *, after: 
     Args:
         path: the file that is being written.
         report: written into.
-        current: passed over, should it have been rotated away meanwhile; an open file.
+        current: where to stop, should it have been rotated away meanwhile; an open file.
         after: files whose last entry has at most this number are passed over.
 
     Raises:
@@ -121,19 +122,21 @@ def read_rotated(path: Path, report: ReadReport, current: int | None, *, after: 
         if fd is None:  # too old, and perhaps removed meanwhile
             continue
         try:
-            if current is None or not os.path.sameopenfile(current, fd):
-                yield from _entries(name, fd, report)
-                report.damaged += report.torn > 0  # what was rotated away is finished
-                report.torn = 0
+            if current is not None and os.path.sameopenfile(current, fd):
+                return
+            yield from _entries(name, fd, report)
+            report.damaged += report.torn > 0  # what was rotated away is finished
+            report.torn = 0
         finally:
             os.close(fd)
 
 
-def _entries(path: Path, fd: int, report: ReadReport) -> Iterator[Entry]:
+def _entries(path: Path, fd: int, report: ReadReport, end: int | None = None) -> Iterator[Entry]:
     report.files += 1
     try:
-        for entry, _ in read_lines(fd, 0, report):
-            yield entry
+        for entry, _ in read_lines(fd, 0, report, end):
+            if entry is not None:
+                yield entry
     except OSError as error:
         raise _unreadable(path, error) from error
 
