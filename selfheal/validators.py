@@ -26,7 +26,38 @@ def _default_in_words(default: object) -> str | None:
     return repr(default)
 
 
-def between(low: float, high: float, unit: str = "", *, optional: bool = False) -> Validator:
+@attrs.frozen
+class Between:
+    """What :func:`between` makes: accepts numbers within bounds, and can be asked for them.
+
+    Args:
+        low: the smallest accepted value.
+        high: the largest accepted value.
+        unit: written after the bounds.
+        optional: whether ``None`` is accepted too.
+    """
+
+    low: float
+    high: float
+    unit: str = ""
+    optional: bool = False
+
+    def __call__(self, owner: object, field: attrs.Attribute[Any], value: Any) -> None:
+        """Refuse what is out of bounds."""
+        if value is None and self.optional:
+            return
+        kind: tuple[type, ...] = (int,) if isinstance(self.low, int) else (int, float)
+        good = isinstance(value, kind) and not isinstance(value, bool)
+        if not good or not self.low <= value <= self.high or abs(value) == math.inf:
+            raise _refuse(owner, field, self._accepted(), value)
+
+    def _accepted(self) -> str:
+        unit = f" {self.unit}" if self.unit else ""
+        bounds = f"between {self.low} and {self.high}{unit}{' or None' if self.optional else ''}"
+        return f"an integer {bounds}" if isinstance(self.low, int) else bounds
+
+
+def between(low: float, high: float, unit: str = "", *, optional: bool = False) -> Between:
     """Accept a finite number from ``low`` to ``high``, both included; booleans are not numbers.
 
     Args:
@@ -35,19 +66,7 @@ def between(low: float, high: float, unit: str = "", *, optional: bool = False) 
         unit: written after the bounds (``"s"``).
         optional: accept ``None`` too.
     """
-    whole = isinstance(low, int)
-    kind: tuple[type, ...] = (int,) if whole else (int, float)
-    bounds = f"between {low} and {high}{' ' + unit if unit else ''}{' or None' if optional else ''}"
-    accepted = f"an integer {bounds}" if whole else bounds
-
-    def check(owner: object, field: attrs.Attribute[Any], value: Any) -> None:
-        if value is None and optional:
-            return
-        good = isinstance(value, kind) and not isinstance(value, bool)
-        if not good or not low <= value <= high or abs(value) == math.inf:
-            raise _refuse(owner, field, accepted, value)
-
-    return check
+    return Between(low, high, unit, optional)
 
 
 def one_of(*accepted: str) -> Validator:

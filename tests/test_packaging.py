@@ -6,6 +6,7 @@ import email
 import importlib
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from email.message import Message
@@ -18,6 +19,15 @@ import selfheal
 ROOT = Path(__file__).parent.parent
 
 CORE = ["attrs", "cattrs", "numpy", "psutil", "python-dotenv", "scikit-learn", "typing-extensions"]
+
+DATA = {
+    "selfheal/py.typed",
+    "selfheal/healing/strategies/shipped/events.json",
+    "selfheal/healing/strategies/shipped/levels.json",
+    "selfheal/healing/strategies/shipped/six.json",
+    "selfheal/healing/strategies/strategies.schema.json",
+}
+"""What is shipped beside modules."""
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +54,32 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         licences = [name for name in archive.namelist() if name.endswith(".dist-info/licenses/LICENSE")]
     there = {p.relative_to(ROOT).as_posix() for p in (ROOT / "selfheal").rglob("*.py")}
 
-    assert shipped == there | {"selfheal/py.typed"}
+    assert shipped == there | DATA
     assert len(licences) == 1
+
+
+def test_the_sdist_holds_the_same_data(tmp_path: Path) -> None:
+    """The source distribution, from which others build, has the strategies and their schema, too."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=100)
+    with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as archive:
+        held = {name.partition("/")[2] for name in archive.getnames()}
+
+    assert held >= DATA
+
+
+def test_the_shipped_strategies_are_read_from_the_wheel(wheel: Path) -> None:
+    """What was packed is found and loaded by the package as it was packed, also straight from the archive."""
+    code = (
+        "import selfheal; from selfheal.healing.strategies import shipped;"
+        "print(len(shipped('six', 'events', 'levels')), '.whl' in selfheal.__file__)"
+    )
+    environment = {"PYTHONPATH": str(wheel), "PATH": ""}
+    told = subprocess.run(
+        [sys.executable, "-c", code], cwd=wheel.parent, env=environment, capture_output=True, text=True, check=True
+    )
+
+    assert told.stdout == "15 True\n"
 
 
 def test_the_metadata_says_what_it_is(metadata: Message) -> None:

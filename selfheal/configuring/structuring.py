@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LONGEST_WORD = 100
+_MOST_MEANT = 8
+"""Unknown keys of one table for which the nearest known one is looked up: that takes time."""
 _UNION = (typing.Union, types.UnionType)
 _PLAIN: dict[Any, tuple[tuple[type, ...], str]] = {
     bool: ((bool,), "true or false"),
@@ -257,6 +259,12 @@ def _chosen(converter: Converter, value: Mapping[str, Any], records: Mapping[str
     return converter.structure({key: item for key, item in value.items() if key != "type"}, chosen)
 
 
+@functools.cache
+def _fields(cls: Any) -> dict[str, attrs.Attribute[Any]]:
+    """What a record takes, by the key it has in a file."""
+    return {field.alias: field for field in attrs.fields(attrs.resolve_types(cls)) if field.init}
+
+
 def _record(converter: Converter, value: Any, cls: Any) -> Any:
     """One record: every field is structured and validated, whatever is wrong with the others."""
     from cattrs import ClassValidationError
@@ -265,7 +273,7 @@ def _record(converter: Converter, value: Any, cls: Any) -> Any:
         return value
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         raise RefusedError(value, "a table with text keys")
-    fields = {field.alias: field for field in attrs.fields(attrs.resolve_types(cls)) if field.init}
+    fields = _fields(cls)
     wrong: list[Exception] = []
     given: dict[str, Any] = {}
     for key, field in fields.items():
@@ -276,7 +284,8 @@ def _record(converter: Converter, value: Any, cls: Any) -> Any:
                 raise RefusedError(attrs.NOTHING, "given")
         except Exception as error:
             wrong.append(_at(error, key, field.type))
-    wrong += [_at(_unknown(key, fields), key, None) for key in value if key not in fields]
+    unknown = [key for key in value if key not in fields]
+    wrong += [_at(_unknown(key, fields, meant=n < _MOST_MEANT), key, None) for n, key in enumerate(unknown)]
     if not wrong:
         try:
             return cls(**given)
@@ -296,10 +305,10 @@ def _field(converter: Converter, value: Any, cls: Any, field: attrs.Attribute[An
     return made
 
 
-def _unknown(key: str, fields: Mapping[str, Any]) -> RefusedError:
-    near = nearest(key, fields)
-    meant = f"; did you mean {near!r}?" if near else ""
-    return RefusedError(key, f"a known key ({', '.join(sorted(fields)) or 'there is none'}{meant})")
+def _unknown(key: str, fields: Mapping[str, Any], *, meant: bool) -> RefusedError:
+    near = nearest(key, fields) if meant else ""
+    guess = f"; did you mean {near!r}?" if near else ""
+    return RefusedError(key, f"a known key ({', '.join(sorted(fields)) or 'there is none'}{guess})")
 
 
 def _at(error: Exception, key: str, kind: Any) -> Exception:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from selfheal.healing.strategies.schema import schema_text, strategy_schema
 from selfheal.healing.strategies.sets import StrategySet
 from selfheal.healing.strategies.shipping import shipped
 from selfheal.healing.strategies.specs import (
@@ -25,5 +26,7 @@ __all__ = [
     "StrategySpec",
     "VerifyBy",
     "VerifySpec",
+    "schema_text",
     "shipped",
+    "strategy_schema",
 ]

@@ -16,7 +16,7 @@ from selfheal.healing.strategies.specs import MOST_STEPS, Level, StepSpec, Strat
 VERSION = 1
 MOST_STRATEGIES = 10_000
 MOST_PROBLEMS = 100
-"""So many problems are enough for once: after the strategy in which they are reached, no other is looked at."""
+"""So many problems of one strategy are told; and once there are so many, no further strategy is looked at."""
 
 _KEYS = ("$schema", "strategies", "version")
 _FIELDS = sorted({"actions", "level", *(field.name for field in attrs.fields(StrategySpec))})
@@ -129,8 +129,9 @@ def read_strategy(data: object, where: str, file: str = "") -> Entry:
     try:
         spec = structure(whole, StrategySpec)
     except InvalidConfigError as error:
-        told = [_told(problem, place, whole) for problem in error.problems]
-        return Entry(place=place, name=name, steps=_steps_of(whole), problems=(*mixed, *told))
+        told = [_told(problem, place, whole) for problem in error.problems[:MOST_PROBLEMS]]
+        steps = _steps_of(whole) if len(told) < MOST_PROBLEMS else {}
+        return Entry(place=place, name=name, steps=steps, problems=(*mixed, *told))
     return attrs.evolve(entry_of(spec, place), problems=tuple(mixed), spec=None if mixed else spec)
 
 
