@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import logging
 import math
 import os
 import stat
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
@@ -286,6 +284,8 @@ class AlertFile:
         return told
 
     def _is_new(self, alert: Alert) -> bool:
+        import hashlib  # only where there are alerts
+
         said = json.dumps(_data(alert), sort_keys=True).encode()
         digest = hashlib.sha256(said).digest()
         if digest in self._seen:
@@ -314,6 +314,8 @@ def write_alerts(path: str | Path, alerts: Iterable[Alert], *, clock: Clock = SY
     Raises:
         OSError: if it cannot be written; the old file is still there then.
     """
+    import tempfile  # only who writes pays
+
     wall = clock.wall()
     told = [_data(alert if alert.at else attrs.evolve(alert, at=wall)) for alert in alerts]
     data = json.dumps({"alerts": told}, allow_nan=False, indent=1).encode()

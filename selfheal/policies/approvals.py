@@ -17,7 +17,7 @@ DENIED    its time is over                    EXPIRED
 from __future__ import annotations
 
 import enum
-import uuid
+import os
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, TypedDict, Unpack
@@ -145,7 +145,7 @@ class Approvals:
         self,
         config: ApprovalsConfig | None = None,
         *,
-        new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+        new_id: Callable[[], str] = lambda: os.urandom(16).hex(),
         **options: Unpack[ApprovalsOptions],
     ) -> None:
         self.config = attrs.evolve(config or ApprovalsConfig(), **options)

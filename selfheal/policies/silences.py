@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TypedDict, Unpack
@@ -147,7 +147,7 @@ class Silences:
         self,
         config: SilencesConfig | None = None,
         *,
-        new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+        new_id: Callable[[], str] = lambda: os.urandom(16).hex(),
         **options: Unpack[SilencesOptions],
     ) -> None:
         self.config = attrs.evolve(config or SilencesConfig(), **options)
