@@ -7,16 +7,19 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from examples.reference_app.anomaly import AnomalyScore
 from examples.reference_app.budget import make_budget
 from examples.reference_app.cache import SummaryCache
 from examples.reference_app.config import AppConfig
 from examples.reference_app.detection import Detection
 from examples.reference_app.door import Door
 from examples.reference_app.gateway import Gateway, WayBack, provider_limit
+from examples.reference_app.indexer_process import IndexerProcess
 from examples.reference_app.keys import VARIABLE, KeyPool
 from examples.reference_app.provider_process import ProviderProcess, issue_key
 from examples.reference_app.repair import Repair
 from examples.reference_app.request_log import RequestLog
+from examples.reference_app.sampler import INDEXER, PROVIDER, Sampler
 from examples.reference_app.stopping import StopReport
 from examples.reference_app.telling import Telling
 from examples.reference_app.upstream import DocumentRefusedError, Upstream, UpstreamError
@@ -74,6 +77,7 @@ class ReferenceApp:
         self.process = ProviderProcess(state / "provider", config.admin_token, self.events)
         self.upstream = Upstream(lambda: self.process.port, self.keys, config.upstream_timeout)
         self.requests = RequestLog(state / "requests.sqlite")
+        self.indexer = IndexerProcess(state / "indexer", state / "requests.sqlite", events=self.events)
         self.breakers = BreakerRegistry()
         self.breaker = self._breaker(UPSTREAM, ignore=(DocumentRefusedError, ConcurrencyLimitedError))
         self.workers = self._make_workers()
@@ -89,6 +93,7 @@ class ReferenceApp:
             workers_failed=lambda: self.workers.failed,
         )
         self.healer = self._make_healer()
+        self.sampler = self._make_sampler()
         self.tasks = TaskRegistry(events=self.events)
         self.cache_control = CacheControl("summary cache", self.cache, events=self.events)
         self.budget = self._make_budget()
@@ -105,6 +110,7 @@ class ReferenceApp:
             ProviderStartError: if the provider does not come up.
         """
         self.process.start()
+        self.indexer.start()
         self.workers.start()
         self.healer.subscribe()
         self.register_tasks()
@@ -127,6 +133,7 @@ class ReferenceApp:
         self.web.close()
         self.gateway.close()
         self.workers.stop()
+        self.indexer.stop()
         self.process.stop()
         self.telling.close()
         self.events.drain()
@@ -143,6 +150,7 @@ class ReferenceApp:
             workers=self.config.workers,
             max_memory=self.config.worker_memory,
             answer_within=self.config.local_timeout,
+            hung_after=self.config.worker_hung_after,
         )
         return SummaryWorkers(limits, self.events)
 
@@ -157,6 +165,17 @@ class ReferenceApp:
             limit=provider_limit(self.config.upstream_limit),
             back=WayBack(probe_every=away / 6, minimum_stay=away),
             events=self.events,
+        )
+
+    def _make_sampler(self) -> Sampler:
+        return Sampler(
+            lambda metric, value, target: None,
+            processes={PROVIDER: lambda: self.process.pid, INDEXER: lambda: self.indexer.pid},
+            calls=self.gateway.calls,
+            workers=self.workers,
+            anomaly=AnomalyScore(self.config.learn_from),
+            flags=self.flags,
+            queue_pace=self.config.queue_pace,
         )
 
     def _make_budget(self) -> ResourceBudget:
@@ -219,6 +238,7 @@ class ReferenceApp:
                 "queue": self.workers.queue_section,
                 "workers": self.workers.section,
                 "budget": self.budget.section,
+                "measured": self.sampler.section,
             },
             base_url=self.config.address,
         )
@@ -246,6 +266,7 @@ class ReferenceApp:
 
     def _watch(self) -> None:
         """What is to be looked at more often than faults are: loads, leaks, and the way back to the provider."""
+        self.sampler.look()
         self.budget.check()
         self.workers.replace_leaking()
         self.gateway.fallback.check()

@@ -42,6 +42,7 @@ class AppConfig:
         keep_requests: how many requests the log keeps.
         workers: processes that make the local summaries.
         worker_memory: MiB that one of them may hold; beyond that it is replaced.
+        worker_hung_after: a worker that says nothing for so long is hung: its pool kills and replaces it.
         local_timeout: for a local summary, waiting for a worker included.
         rate_limit: requests a second of each sender.
         burst: requests of each sender at once.
@@ -51,6 +52,9 @@ class AppConfig:
         cache: whether summaries that were bought are kept, from the start.
         cache_entries: how many of them.
         cache_ttl: for how long.
+        queue_pace: what a second in which a queue stands still counts for; more than 1 for demonstrations.
+        learn_from: moments with traffic, one every ``watch_every``, that the anomaly score learns from.
+        speed: how many times faster than as shipped the strategies go.
         webhook: address that gets each notification as JSON; empty: none does.
         end_with_stdin: stop when standard input ends, that is when whoever started the app is gone.
 
@@ -76,6 +80,7 @@ class AppConfig:
     keep_requests: int = attrs.field(default=10_000, validator=between(1, 10_000_000))
     workers: int = attrs.field(default=2, validator=between(1, 64))
     worker_memory: float = attrs.field(default=256.0, validator=between(32.0, 1_048_576.0, "MiB"))
+    worker_hung_after: float = attrs.field(default=3.0, validator=between(0.1, _DAY, "s"))
     local_timeout: float = attrs.field(default=5.0, validator=between(0.1, 300.0, "s"))
     rate_limit: float = attrs.field(default=50.0, validator=between(0.1, 1e6, "a second"))
     burst: float = attrs.field(default=100.0, validator=between(1.0, 1e6))
@@ -85,6 +90,9 @@ class AppConfig:
     cache: bool = attrs.field(default=True, validator=boolean)
     cache_entries: int = attrs.field(default=1000, validator=between(1, 10_000_000))
     cache_ttl: float = attrs.field(default=600.0, validator=between(0.001, 30 * _DAY, "s"))
+    queue_pace: float = attrs.field(default=1.0, validator=between(1.0, 1000.0))
+    learn_from: int = attrs.field(default=300, validator=between(10, 100_000))
+    speed: float = attrs.field(default=1.0, validator=between(1.0, 1000.0))
     webhook: str = attrs.field(default="", repr=False)
     end_with_stdin: bool = attrs.field(default=False, validator=boolean)
 
@@ -100,6 +108,8 @@ class AppConfig:
     def faster(self, speed: float) -> AppConfig:
         """The same policy with its clockwork ``speed`` times faster: intervals, backoff and open time are divided.
 
+        So are all times of the strategies, but for the time-outs of their actions; these not below a hundredth, for
+        there have to be some measurements between an action and the question whether it helped.
         What depends on the world and not on policy (network and stop timeouts, the cache) stays as it is.
         ``healing_every`` does not go below 0.05, ``watch_every`` not below 0.2.
 
@@ -118,6 +128,7 @@ class AppConfig:
             backoff_base=self.backoff_base / speed,
             backoff_cap=self.backoff_cap / speed,
             open_for=self.open_for / speed,
+            speed=min(speed, 100.0),
         )
 
 
@@ -136,6 +147,7 @@ _OPTIONS: dict[str, tuple[type, str]] = {
     "keep_requests": (int, "how many requests the log keeps"),
     "workers": (int, "processes that make the local summaries"),
     "worker_memory": (float, "MiB that one of them may hold"),
+    "worker_hung_after": (float, "seconds without a sign after which a worker is replaced"),
     "local_timeout": (float, "seconds to wait for a local summary"),
     "rate_limit": (float, "requests a second of each sender"),
     "burst": (float, "requests of each sender at once"),
@@ -143,6 +155,8 @@ _OPTIONS: dict[str, tuple[type, str]] = {
     "memory_limit": (float, "percent of the memory from which on work is delayed and shed; 100: never"),
     "cache_entries": (int, "bought summaries that are kept"),
     "cache_ttl": (float, "seconds for which a bought summary is kept"),
+    "queue_pace": (float, "what a second in which a queue stands still counts for"),
+    "learn_from": (int, "moments with traffic that the anomaly score learns from"),
     "webhook": (str, "address that gets each notification"),
 }
 

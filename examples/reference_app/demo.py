@@ -267,7 +267,7 @@ class Demo:
             "it ended by itself", self._app.process.returncode == 0, f"exit code {self._app.process.returncode}"
         )
         self._story.expect("no task, timer or thread was left", "stopped clean" in said, said)
-        self._story.expect("no process is left", len(family) == 4 and not left, f"{pids}: {left or 'all gone'}")
+        self._story.expect("no process is left", len(family) == 5 and not left, f"{pids}: {left or 'all gone'}")
         self._story.expect("its port is free", is_free(self._app.port), f"port {self._app.port}")
 
 

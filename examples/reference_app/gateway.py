@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import attrs
 
 from examples.reference_app.cache import SummaryCache
+from examples.reference_app.calls import Calls
 from examples.reference_app.keys import NoActiveKeysError
 from examples.reference_app.request_log import Entry, RequestLog
 from examples.reference_app.upstream import PROBE, TOO_MUCH, DocumentRefusedError, Upstream, UpstreamError
@@ -95,6 +96,11 @@ class Gateway:
         back: when the provider is used again.
         events: where breaker and switch tell what they do.
         clock: for the time of a request and how long it took.
+
+    Attributes:
+        limit: how many requests may be with the provider.
+        calls: what became of the latest requests.
+        fallback: the switch between provider and workers.
     """
 
     def __init__(
@@ -117,6 +123,7 @@ class Gateway:
         self._cache = SummaryCache() if cache is None else cache
         self.limit = provider_limit(clock=clock) if limit is None else limit
         self._clock = clock
+        self.calls = Calls()
         way = back or WayBack()
         self.fallback = FallbackSwitch(
             "summaries",
@@ -181,9 +188,14 @@ class Gateway:
             reply: Reply = self.fallback.call(text, sentences, criticality)
         except (UpstreamError, NoActiveKeysError) as failure:
             logger.warning("the provider failed: %s", failure)
+            self.calls.asked(failed=True)
             return self._locally(text, sentences, criticality, str(failure))
+        except NoLocalSummaryError:
+            self.calls.asked(failed=True)
+            raise
         except ConcurrencyLimitedError as refused:
             return self._locally(text, sentences, criticality, str(refused))
+        self.calls.asked(failed=False)
         return reply
 
     def _from_upstream(self, text: str, sentences: int, criticality: Criticality) -> Reply:
@@ -218,6 +230,9 @@ class Gateway:
             self.fallback.return_to(f"circuit {event.breaker!r} was closed: {event.reason}", event.by)
 
     def _keep(self, document: str, text: str, outcome: str, provider: str, error: str, began: float) -> None:
+        took = self._clock.monotonic() - began
+        if outcome != "rejected":
+            self.calls.answered(took)
         self._log.add(
             Entry(
                 at=self._clock.wall(),
@@ -226,6 +241,6 @@ class Gateway:
                 outcome=outcome,
                 provider=provider,
                 error=error,
-                duration_ms=(self._clock.monotonic() - began) * 1000,
+                duration_ms=took * 1000,
             )
         )

@@ -1,12 +1,13 @@
 """The upstream provider: a process of its own that sells summaries over HTTP to whoever has a key.
 
-It checks the key of every call, computes a real summary, and can be made slow, failing or dead. A fault
-is kept in a file beside its keys, so that a restart does not cure it, as with a fault further upstream.
+It checks the key of every call, computes a real summary, and can be made slow, failing, flaky or dead. ``slow`` and
+``failing`` are kept in a file beside its keys, so that a restart does not cure them, as with a fault further upstream.
+``flaky``, every other summary a 500, is a fault of the process, and gone with it.
 
     GET  /health                            is it there
     GET  /v1/keys/self   Authorization      is this key accepted
     POST /v1/summaries   Authorization      {"text": ..., "sentences": 3}
-    POST /admin/fault    X-Admin-Token      {"mode": "none" | "slow" | "failing" | "dead", "seconds": 2.0}
+    POST /admin/fault    X-Admin-Token      {"mode": "none" | "slow" | "failing" | "flaky" | "dead", "seconds": 2.0}
 
 Once it listens, its port stands in ``port.json`` beside its keys. With ``--end-with PID`` it ends by itself when that
 process, which started it, is gone, however that died.
@@ -17,9 +18,9 @@ from __future__ import annotations
 import argparse
 import hashlib
 import hmac
+import itertools
 import json
 import os
-import select
 import signal
 import sys
 import threading
@@ -27,6 +28,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from examples.reference_app.parent import when_gone
 from examples.reference_app.summary import extract
 from selfheal.supervision import heartbeat
 
@@ -34,7 +36,7 @@ ADMIN_TOKEN = "PROVIDER_ADMIN_TOKEN"
 KEYS_FILE = "accepted_keys.sha256"
 FAULT_FILE = "fault.json"
 PORT_FILE = "port.json"
-MODES = ("none", "slow", "failing", "dead")
+MODES = ("none", "slow", "failing", "flaky", "dead")
 MAX_BODY = 2 * 1024 * 1024
 
 
@@ -89,6 +91,8 @@ class Provider(ThreadingHTTPServer):
         self.directory = directory
         self.admin_token = admin_token
         self.pause = threading.Event()
+        self.flaky = False
+        self.turn = itertools.count()
         super().__init__(("127.0.0.1", port), _Handler)
 
     def service_actions(self) -> None:
@@ -148,6 +152,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._body()  # read first: an answer before the body is read would break the connection
         self._suffer()
         self._authorise()
+        if self.server.flaky and next(self.server.turn) % 2 == 0:
+            raise RefusedError(500, "something went wrong in here")
         try:
             made = extract(str(body.get("text", "")), int(body.get("sentences", 3)))
         except (ValueError, TypeError) as error:
@@ -166,7 +172,8 @@ class _Handler(BaseHTTPRequestHandler):
         if mode == "dead":
             self._send(200, {"mode": mode})
             os._exit(1)
-        write_fault(self.server.directory, mode, float(body.get("seconds", 0.0)))
+        self.server.flaky = mode == "flaky"
+        write_fault(self.server.directory, "none" if self.server.flaky else mode, float(body.get("seconds", 0.0)))
         return {"mode": mode}
 
     def _suffer(self) -> None:
@@ -205,16 +212,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 def end_with(server: Provider, parent: int) -> None:
     """Shut ``server`` down when process ``parent``, which started this one, is gone."""
-    watched = os.pidfd_open(parent)
 
-    def watch() -> None:
-        # A process that died before it was opened has left this one to somebody else.
-        if os.getppid() == parent:
-            select.select([watched], [], [])
+    def end() -> None:
         server.pause.set()
         server.shutdown()
 
-    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+    when_gone(parent, end)
 
 
 def main(argv: list[str] | None = None) -> int:

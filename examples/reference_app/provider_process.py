@@ -101,6 +101,14 @@ class ProviderProcess:
         shown = self._shown()
         return "" if shown is None else shown.last_exit or ""
 
+    def status(self) -> WorkerSnapshot:
+        """What is shown of it.
+
+        Raises:
+            NotFoundError: if it was never started.
+        """
+        return self._supervisor.status(_NAME)
+
     def alive(self) -> bool:
         """Whether the process runs. One that ended was reaped by the supervisor: no zombie stays."""
         return self.pid is not None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import logging
+import math
 import threading
 import uuid
 from pathlib import Path
@@ -17,9 +18,9 @@ from typing import Any
 import attrs
 import psutil
 
-from examples.reference_app.upstream import DocumentRefusedError
+from examples.reference_app.upstream import PROBE, DocumentRefusedError
 from selfheal.clock import SYSTEM_CLOCK, Clock
-from selfheal.errors import NotFoundError, QueueClosedError, QueueFullError
+from selfheal.errors import NotFoundError, PoolFailedError, QueueClosedError, QueueFullError
 from selfheal.events import EventBus, TaskBuried
 from selfheal.resources import Criticality, TaskQueue
 from selfheal.supervision import PoolState, PoolStopReport, TaskResult, WorkerPool
@@ -27,6 +28,7 @@ from selfheal.supervision import PoolState, PoolStopReport, TaskResult, WorkerPo
 logger = logging.getLogger("reference_app.workers")
 
 _TARGET = "examples.reference_app.summary_task:summarise"
+_TRIAL = "trial"
 _MIB = 1024 * 1024
 
 
@@ -85,6 +87,8 @@ class SummaryWorkers:
         self._lock = threading.Lock()
         self._waiting: dict[str, concurrent.futures.Future[dict[str, str]]] = {}
         self.leaks = 0
+        self.restarts = 0
+        self._progress = (0, clock.monotonic())
         self.queue = TaskQueue(
             "summaries",
             max_size=limits.max_waiting,
@@ -152,9 +156,55 @@ class SummaryWorkers:
             raise DocumentRefusedError(answer["refused"])
         return answer["summary"]
 
+    def restart(self) -> None:
+        """Replace every worker at once. What they have in hand goes back to the queue, and is done by the new ones.
+
+        Raises:
+            PoolFailedError: if the pool gave up: then a person is needed.
+        """
+        shown = self.pool.snapshot()
+        if shown.state is PoolState.FAILED:
+            raise PoolFailedError(shown.name, shown.reason)
+        for worker in shown.workers:
+            with contextlib.suppress(NotFoundError):  # it has ended meanwhile
+                self.pool.restart(worker.name, kill=True, reason="all are replaced", by="healer")
+        self.restarts += 1
+
+    def status(self) -> dict[str, Any]:
+        """How the workers are, as ``restart_service`` looks at it: a restart makes a new generation."""
+        shown = self.pool.snapshot()
+        there = sum(worker.phase in ("IDLE", "BUSY") for worker in shown.workers)
+        return {"state": shown.state.value, "generation": self.restarts, "ready": there >= shown.size}
+
+    def try_out(self) -> None:
+        """Have a worker summarise a short text, for nobody: so that a queue that is stuck shows before it is needed."""
+        with contextlib.suppress(QueueFullError, QueueClosedError):  # then there is work enough, or none any more
+            task = {"key": _TRIAL, "text": PROBE, "sentences": 1}
+            self.queue.put(task, criticality=Criticality.SHEDDABLE, dedup=_TRIAL)
+
+    def memory_percent(self) -> float:
+        """Memory of the largest worker, as percent of what one may hold; NaN if there is none."""
+        sizes = [size for worker in self.pool.snapshot().workers if (size := _memory(worker.pid))]
+        return max(sizes) / (self.limits.max_memory * _MIB) * 100 if sizes else math.nan
+
+    def stuck_seconds(self) -> float:
+        """For how long there has been work and none was done; 0 while it goes on, or there is none.
+
+        NaN once the pool gave up: then nothing helps but a person.
+        """
+        shown, waiting, now = self.pool.snapshot(), self.queue.snapshot(), self._clock.monotonic()
+        if shown.state is PoolState.FAILED:
+            return math.nan
+        if shown.done != self._progress[0] or not waiting.ready + waiting.delivered:
+            self._progress = shown.done, now
+        return now - self._progress[1]
+
     def replace_leaking(self) -> list[int]:
         """Have workers that hold too much memory replaced, each after its task; returns the ids of their processes."""
-        leaking = [worker for worker in self.pool.snapshot().workers if not worker.retiring and self._leaks(worker.pid)]
+        most = self.limits.max_memory * _MIB
+        leaking = [
+            worker for worker in self.pool.snapshot().workers if not worker.retiring and _memory(worker.pid) > most
+        ]
         for worker in leaking:
             reason = f"process {worker.pid} holds more than {self.limits.max_memory:g} MiB"
             logger.warning("worker %s is replaced: %s", worker.name, reason)
@@ -203,12 +253,6 @@ class SummaryWorkers:
             "givenUp": shown.buried,
         }
 
-    def _leaks(self, pid: int) -> bool:
-        try:
-            return psutil.Process(pid).memory_info().rss > self.limits.max_memory * _MIB
-        except psutil.NoSuchProcess:
-            return False
-
     def _arrived(self, result: TaskResult) -> None:
         """In the pool's thread: hand the result to the request that waits for it, if it still does."""
         with self._lock:
@@ -225,3 +269,11 @@ class SummaryWorkers:
                 if waiting is not None and not waiting.done():
                     waiting.set_exception(NoLocalSummaryError(f"given up: {event.reason}"))
                 self.queue.discard(letter.id, "its request was told")
+
+
+def _memory(pid: int) -> int:
+    """Bytes that a process holds; 0 if it is none, or not any more."""
+    try:
+        return int(psutil.Process(pid).memory_info().rss) if pid else 0
+    except psutil.NoSuchProcess:
+        return 0

@@ -38,7 +38,7 @@ def test_told_to_end_it_ends_clean(app: RunningApp, number: signal.Signals) -> N
 
     assert "stopped clean: 0 tasks, 0 threads and 0 child processes left" in said
     assert app.process.returncode == 0
-    assert len(family) == 4
+    assert len(family) == 5
     assert survivors(family) == []
     assert is_free(app.port)
 
@@ -51,7 +51,7 @@ def test_killed_it_leaves_no_orphan(app: RunningApp) -> None:
     app.end(signal.SIGKILL)
 
     assert app.process.returncode == -signal.SIGKILL
-    assert len(family) == 4
+    assert len(family) == 5
     assert survivors(family) == []
     app.start()
     assert answered_by(Traffic(app.port).send(2)) == {"upstream": 2}
@@ -106,7 +106,7 @@ def test_it_ends_with_who_started_it(tmp_path: Path) -> None:
     )
     assert owner.stdout is not None
     family = [psutil.Process(int(pid)) for pid in owner.stdout.readline().split()]
-    assert len(family) == 4
+    assert len(family) == 5
 
     owner.kill()
     owner.wait()
