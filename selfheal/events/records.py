@@ -234,3 +234,24 @@ class ActionAudited(Event):
     reason: str = ""
     allowed: bool = True
     detail: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class ApprovalRequested(Event):
+    """A level of a strategy waits for a person.
+
+    Args:
+        id: to approve or deny it by.
+        strategy: that asks.
+        target: what it would act on.
+        level: which level of it.
+        why: what it would do, in words.
+        expires_at: wall-clock seconds since 1970 UTC; until then it can be decided.
+    """
+
+    id: str
+    strategy: str
+    target: str
+    level: str
+    why: str
+    expires_at: float

@@ -109,6 +109,10 @@ class Attempts:
         """Whether it was told to begin no more."""
         return self._stopped is not None
 
+    def standing(self) -> Refused | None:
+        """What stands against every healing, preventive ones included."""
+        return self._stands(Lane.HEALING)
+
     def restore(self, failures: int, begun_ago: Iterable[float]) -> None:
         """Take over what a process before this one had counted; ``begun_ago`` are seconds."""
         with self._lock:

@@ -206,6 +206,8 @@ class Healer:
         every: float = 10.0,
         preventive_every: float = 600.0,
         owner: str | None = None,
+        run_once: Callable[[], Any] | None = None,
+        arun_once: Callable[[], Any] | None = None,
     ) -> tuple[str, ...]:
         """Register the healing task and, where there is something to run, the preventive one.
 
@@ -214,11 +216,14 @@ class Healer:
             every: seconds between two :meth:`run_once`.
             preventive_every: seconds between two :meth:`prevent`.
             owner: handed to the registry, for ``unregister_owner``.
+            run_once: called in place of :meth:`run_once`, by what does more than that.
+            arun_once: the same for :meth:`arun_once`.
 
         Returns:
             The ids: ``healing`` and perhaps ``preventive-healing``.
         """
-        healing: Callable[[], Any] = self.arun_once if any(map(runs_async, self.strategies)) else self.run_once
+        plain, waiting = run_once or self.run_once, arun_once or self.arun_once
+        healing: Callable[[], Any] = waiting if any(map(runs_async, self.strategies)) else plain
         tasks: list[tuple[str, Callable[[], Any], float]] = [("healing", healing, every)]
         if self._preventive is not None:
             prevent: Callable[[], Any] = self.aprevent if runs_async(self._preventive) else self.prevent
@@ -294,6 +299,14 @@ class Healer:
             ConfigError: if it is nothing that can heal.
         """
         self.strategies = strategies_of(heal)
+
+    def standing(self) -> Refused | None:
+        """What stands against every healing: a stop, a flag, dormancy; ``None`` if nothing of that does."""
+        return self._attempts.standing()
+
+    def heals(self, fingerprint: str) -> bool:
+        """Whether a healing of this alert is under way."""
+        return self._sweeper.under_way.holds(fingerprint)
 
     def refusals(self, alert: Alert, strategy: Strategy) -> list[Refused]:
         """Everything that stands against healing this alert now, in the order of the guards. Begins nothing."""

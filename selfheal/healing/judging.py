@@ -42,6 +42,8 @@ def judge_result(result: object, context: HealingContext) -> Judged:
         return Judged(outcome=Outcome.HEALED, reason=said.reason, details=said.details)
     if context.told is not None:
         return _interrupted(context, said.error, said.details)
+    if said.interrupted_by is not None:
+        return Judged(outcome=Outcome.INTERRUPTED, reason=said.reason, guard=said.interrupted_by, details=said.details)
     if said.planned:
         return Judged(outcome=Outcome.PLANNED, reason=said.reason, details=said.details)
     error = said.error or HealingFailedError(said.reason)

@@ -83,6 +83,7 @@ class HealingResult:
         error: what went wrong, for the breaker's conditions; ``None`` where nothing was raised.
         details: further facts for whoever reads the record.
         planned: nothing was done, only planned: neither a success nor a failure.
+        interrupted_by: the guard that ended it before it could succeed or fail.
     """
 
     success: bool
@@ -90,6 +91,7 @@ class HealingResult:
     error: BaseException | None = None
     details: Mapping[str, Any] = attrs.field(factory=dict)
     planned: bool = False
+    interrupted_by: GuardName | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -57,6 +57,7 @@ class Step:
         params: of the step, as plain data.
         levers: role → name of the lever, where they differ.
         undo_after: seconds after the healing when it is undone by itself.
+        destructive: whether it ends or removes something.
         error: what went wrong.
     """
 
@@ -70,6 +71,7 @@ class Step:
     params: Mapping[str, Any] = attrs.field(factory=dict)
     levers: Mapping[str, str] = attrs.field(factory=dict)
     undo_after: float | None = None
+    destructive: bool = False
     error: str = ""
 
     def move(self, to: StepState) -> None:
@@ -123,6 +125,11 @@ class Saga:
     def in_doubt(self) -> list[Step]:
         """What nobody knows of whether it took effect, in order."""
         return [step for step in self.steps if step.state in (StepState.INTENDED, StepState.IN_DOUBT)]
+
+    def settle_end(self) -> None:
+        """The healing has ended: what was in doubt then was left so, and is nobody's to undo any more."""
+        for step in self.in_doubt():
+            step.undo_after = None
 
     @property
     def executed(self) -> int:
