@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from selfheal.events import Alert as Alert
     from selfheal.events import EventBus as EventBus
     from selfheal.healing import Healer as Healer
+    from selfheal.healing import StrategyEngine as StrategyEngine
     from selfheal.policies.backoff import ExponentialBackoff as ExponentialBackoff
     from selfheal.policies.breaker import BreakerConfig as BreakerConfig
     from selfheal.policies.breaker import BreakerRegistry as BreakerRegistry
@@ -45,6 +46,7 @@ _HOME = {
     "Healer": "selfheal.healing",
     "SelfhealError": "selfheal.errors",
     "StatusReport": "selfheal.status",
+    "StrategyEngine": "selfheal.healing",
     "TaskRegistry": "selfheal.tasks",
     "TimeWindow": "selfheal.policies.breaker",
 }
@@ -64,6 +66,7 @@ __all__ = [
     "Healer",
     "SelfhealError",
     "StatusReport",
+    "StrategyEngine",
     "TaskRegistry",
     "TimeWindow",
 ]

@@ -24,6 +24,7 @@ SNAPSHOT = [
     "Healer",
     "SelfhealError",
     "StatusReport",
+    "StrategyEngine",
     "TaskRegistry",
     "TimeWindow",
 ]
