@@ -211,7 +211,7 @@ class BaseAction:
     repeat: ClassVar[Repeat] = Repeat.AGAIN
 
     def __repr__(self) -> str:
-        return f"<action {self.name}>"
+        return f"<action {getattr(self, 'name', type(self).__name__)}>"
 
     def plan(self, call: ActionCall) -> Plan | Skip:
         """Nothing to note beforehand."""
