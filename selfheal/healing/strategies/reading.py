@@ -11,7 +11,7 @@ import attrs
 from selfheal.configuring import choices, structure
 from selfheal.errors import ConfigProblem, InvalidConfigError
 from selfheal.healing.strategies.shape import Shortened, shape_problem, shortened
-from selfheal.healing.strategies.specs import MOST_STEPS, Level, StepSpec, StrategySpec
+from selfheal.healing.strategies.specs import MOST_STEPS, Level, StepSpec, StrategySpec, gaps
 
 VERSION = 1
 MOST_STRATEGIES = 10_000
@@ -130,6 +130,7 @@ def read_strategy(data: object, where: str, file: str = "") -> Entry:
         spec = structure(whole, StrategySpec)
     except InvalidConfigError as error:
         told = [_told(problem, place, whole) for problem in error.problems[:MOST_PROBLEMS]]
+        told += [gap for gap in _gaps(whole, place) if gap.where not in {problem.where for problem in told}]
         steps = _steps_of(whole) if len(told) < MOST_PROBLEMS else {}
         return Entry(place=place, name=name, steps=steps, problems=(*mixed, *told))
     return attrs.evolve(entry_of(spec, place), problems=tuple(mixed), spec=None if mixed else spec)
@@ -180,6 +181,14 @@ def _told(problem: ConfigProblem, place: Place, whole: Mapping[str, Any]) -> Con
         problem = problem._replace(accepted="given: a list of actions; or levels, each with its own")
     path = where if where.startswith("[") or not where else f".{where}"
     return shortened(problem._replace(where=place.told(path)))
+
+
+def _gaps(whole: Mapping[str, Any], place: Place) -> list[ConfigProblem]:
+    """What the strategy lacks; the record itself, which could tell, was not even made."""
+    verify = whole.get("verify")
+    given = verify if isinstance(verify, Mapping) else {}
+    found = gaps(whole.get("trigger"), whole.get("alerts"), given.get("by"), given.get("condition"))
+    return [gap._replace(where=place.told(f".{gap.where}")) for gap in found]
 
 
 def _steps_of(whole: Mapping[str, Any]) -> dict[str, StepSpec]:

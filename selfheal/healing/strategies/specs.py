@@ -105,6 +105,17 @@ class StepSpec:
     undo_after: Seconds | None = attrs.field(default=None, validator=between(0.0, 86_400.0, "s", optional=True))
 
 
+def gaps(trigger: object, alerts: object, by: object, condition: object) -> list[ConfigProblem]:
+    """What a strategy lacks, whatever its settings are each."""
+    problems = []
+    if trigger is None and not alerts:
+        problems.append(ConfigProblem("trigger", None, "given, or alerts: otherwise it answers nothing"))
+    if by == VerifyBy.CONDITION and trigger is None and condition is None:
+        accepted = "'alert' or 'actions' where there is neither a trigger nor a verify.condition"
+        problems.append(ConfigProblem("verify.by", "condition", accepted))
+    return problems
+
+
 def _steps(owner: object, field: attrs.Attribute[Any], value: object) -> None:
     good = isinstance(value, tuple) and all(isinstance(step, StepSpec) for step in value)
     if not good or not 1 <= len(value) <= MOST_STEPS:  # type: ignore[arg-type]
@@ -187,15 +198,9 @@ class StrategySpec:
     enabled: bool = attrs.field(default=True, validator=boolean)
 
     def __attrs_post_init__(self) -> None:
-        problems = []
-        if self.trigger is None and not self.alerts:
-            accepted = "given, or alerts: otherwise it answers nothing"
-            problems.append(ConfigProblem("StrategySpec.trigger", None, accepted))
-        if self.verify.by is VerifyBy.CONDITION and self.verify.condition is None and self.trigger is None:
-            accepted = "'alert' or 'actions' where there is neither a trigger nor a verify.condition"
-            problems.append(ConfigProblem("StrategySpec.verify.by", "condition", accepted))
+        problems = gaps(self.trigger, self.alerts, self.verify.by, self.verify.condition)
         if problems:
-            raise InvalidConfigError(problems)
+            raise InvalidConfigError([gap._replace(where=f"StrategySpec.{gap.where}") for gap in problems])
 
     @property
     def steps(self) -> tuple[StepSpec, ...]:
