@@ -42,11 +42,18 @@ class Selection:
         return self.since is None or entry.at >= self.since
 
     def _of_subject(self, entry: Entry) -> bool:
+        own = entry.fields.get("strategy"), entry.fields.get("target")
         run = entry.fields.get("run")
-        strategy, target = self._runs.get(run, (None, None)) if isinstance(run, str) else (None, None)
-        strategy, target = entry.fields.get("strategy", strategy), entry.fields.get("target", target)
-        if isinstance(run, str) and run not in self._runs:
-            if len(self._runs) >= _RUNS:
-                del self._runs[next(iter(self._runs))]
-            self._runs[run] = (strategy, target)
-        return self.strategy in (None, strategy) and self.target in (None, target)
+        known = self._runs.get(run, (None, None)) if isinstance(run, str) else (None, None)
+        if isinstance(run, str) and None in known:  # the first that says it speaks for the run
+            self._remember(run, (_first(known[0], own[0]), _first(known[1], own[1])))
+        return self.strategy in (None, _first(own[0], known[0])) and self.target in (None, _first(own[1], known[1]))
+
+    def _remember(self, run: str, subject: tuple[object, object]) -> None:
+        if run not in self._runs and len(self._runs) >= _RUNS:
+            del self._runs[next(iter(self._runs))]
+        self._runs[run] = subject
+
+
+def _first(one: object, other: object) -> object:
+    return other if one is None else one

@@ -297,8 +297,8 @@ class Journal:
             if self._half_written:
                 self._undo(self._fd)
             old, self._fd = self._fd, rotate(self._places, self._fd, self._seq, self.config)
-            os.close(old)
             self._size, self._next_rotation = 0, self.config.max_bytes
+            os.close(old)
         except OSError as error:  # better a file too large than no record of what is done
             logger.error("journal %s: it cannot be rotated, and grows: %s", self.path, error)
             self._next_rotation = self._size + length + self.config.max_bytes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -65,3 +66,22 @@ def test_exit_codes(tmp_path: Path) -> None:
     ]
 
     assert codes == [0, 1, 2]
+
+
+def test_a_terminal_of_few_letters(tmp_path: Path) -> None:
+    """Letters that the terminal does not have are shown as escapes, and end nothing."""
+    with Journal(tmp_path / "j") as journal:
+        journal.append("healing_finished", strategy="Überlast", target="web \ud800")
+    run = subprocess.run(
+        [*COMMAND, str(tmp_path / "j")],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "\\xdcberlast" in run.stdout
+    assert "web \\ud800" in run.stdout

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfheal.errors import ConfigError, JournalError
-from selfheal.journal import Journal, ReadReport, read_journal
+from selfheal.journal import Entry, Journal, ReadReport, read_journal
+from selfheal.journal.selecting import Selection
 from selfheal.testing import FakeClock
 
 
@@ -62,6 +63,29 @@ def test_what_was_asked_for(tmp_path: Path) -> None:
     assert numbers(limit=2, strategy="cpu") == [5, 6]
     assert numbers(limit=0) == []
     assert numbers(limit=1000) == list(range(1, 10))
+
+
+def test_a_run_whose_beginning_was_rotated_away(tmp_path: Path) -> None:
+    """The first entry that names strategy or target speaks for those of its run that come after it."""
+    with Journal(tmp_path / "j") as journal:
+        journal.append("action_done", run="a")
+        journal.append("action_intent", run="a", target="web")
+        journal.append("action_intent", run="a", strategy="cpu", target="cache")
+        journal.append("verified", run="a")
+
+    assert [entry.seq for entry in read_journal(tmp_path / "j", target="web")] == [3, 5]
+    assert [entry.seq for entry in read_journal(tmp_path / "j", strategy="cpu")] == [4, 5]
+
+
+def test_runs_are_forgotten_in_time() -> None:
+    """However many runs there are, only so many are remembered, the newest among them."""
+    selection = Selection(strategy="cpu")
+    for n in range(20_000):
+        assert selection.takes(Entry(n, 1.0, "healing_started", {"run": f"r{n}", "strategy": "cpu"}))
+
+    assert len(selection._runs) == 10_000
+    assert selection.takes(Entry(1, 1.0, "verified", {"run": "r19999"}))
+    assert not selection.takes(Entry(1, 1.0, "verified", {"run": "r0"}))
 
 
 @pytest.mark.parametrize("limit", [-1, True, 1.5])
