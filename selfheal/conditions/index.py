@@ -298,7 +298,9 @@ class ConditionIndex:
         if rule.single is not None:
             self._lanes[rule.metrics[0]].note(rule, target, machine.state)
         due = machine.due_at
-        if due is not None and due != watched.scheduled:
+        if due is None:
+            watched.scheduled = None
+        elif due != watched.scheduled:
             self._schedule(due, target, rule, watched)
         return True
 
