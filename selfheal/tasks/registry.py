@@ -19,7 +19,7 @@ from selfheal.tasks.registering import Registering
 from selfheal.tasks.schedule import Hold
 from selfheal.tasks.signals import SIGTERM, SignalGuard
 from selfheal.tasks.snapshots import RegistrySnapshot, RegistryState, ShutdownReport, TaskSnapshot, summary
-from selfheal.tasks.stopping import Stopper
+from selfheal.tasks.stopping import StopJournal, Stopper, write_stop
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,6 +38,8 @@ class TaskRegistry(Registering):
         events: where failures, overdue runs, exhaustion and clock jumps are published.
         start: start threads as soon as there is a task; otherwise call :meth:`start` or :meth:`run_due`.
         on_exhausted: called with the event when ``max_abandoned`` runs are stuck; must be quick.
+        journal: closed by the first shutdown once everything has ended, with what was stopped; whoever else
+            writes it has to be stopped before.
         options: the fields of :class:`~selfheal.tasks.options.RegistryOptions`: ``max_tasks=10``,
             ``max_workers``, ``max_abandoned=3``, ``exit_timeout=10.0``, ``settle=30.0``, ``owner=None``.
 
@@ -55,8 +57,10 @@ class TaskRegistry(Registering):
         events: EventBus = DEFAULT_BUS,
         start: bool = True,
         on_exhausted: Callable[[WorkersExhausted], object] | None = None,
+        journal: StopJournal | None = None,
         **options: Any,
     ) -> None:
+        self._journal = journal
         self._options = RegistryOptions(**options)
         self._clock = clock
         self._events = events
@@ -217,7 +221,10 @@ class TaskRegistry(Registering):
             What was dropped and what is still running. Such a run is on a daemon thread: it does not hold
             the interpreter's exit.
         """
+        first = not self._stopper.begun
         report = self._stopper.stop(timeout)
+        if first and self._journal is not None:
+            write_stop(self._journal, report)
         self._inline.close()
         self.uninstall_signals()
         exits.forget(self)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from selfheal.clock import SYSTEM_CLOCK
+from selfheal.errors import SelfhealError
 from selfheal.tasks.snapshots import ShutdownReport
 from selfheal.tasks.task import Run, current_run
 
@@ -14,6 +15,36 @@ if TYPE_CHECKING:
     from selfheal.tasks.engine import Engine
 
 logger = logging.getLogger("selfheal.tasks")
+
+
+class StopJournal(Protocol):
+    """What is written at the end: :class:`selfheal.journal.Journal`, or anything like it."""
+
+    @property
+    def writing(self) -> bool:
+        """Whether this process is the one that writes it."""
+
+    def append(self, type: str, /, *, sync: bool = False, **fields: Any) -> object:
+        """Write one entry, or raise."""
+
+    def close(self, reason: str = "") -> None:
+        """Write that this was a clean stop, and let go of it; again: do nothing."""
+
+
+def write_stop(journal: StopJournal, report: ShutdownReport) -> None:
+    """Write down what was stopped, and that it was a clean stop. A journal that fails holds up no shutdown."""
+    still = ", ".join(report.still_running)
+    try:
+        if journal.writing:
+            journal.append(
+                "tasks_stopped",
+                still_running=list(report.still_running),
+                dropped=list(report.dropped),
+                duration=round(report.duration, 3),
+            )
+        journal.close(f"tasks stopped; still running: {still}" if still else "tasks stopped")
+    except SelfhealError as error:
+        logger.error("that the tasks were stopped is not in the journal: %s", error)
 
 
 class Stopper:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Unpack
 
 import attrs
 
 from selfheal.clock import SYSTEM_CLOCK, Clock
+from selfheal.errors import InvalidConfigError
 from selfheal.events import (
     DEFAULT_BUS,
     Alert,
@@ -18,8 +20,8 @@ from selfheal.healing.actions import ActionRegistry, builtin_actions
 from selfheal.healing.driving import Steps, adrive, drive
 from selfheal.healing.engine.adapting import NoStrategy, SpecStrategy
 from selfheal.healing.engine.config import EngineConfig, EngineOptions, EngineSnapshot, Mode, mode_of, section_of
-from selfheal.healing.engine.explaining import Explanation, problem_of
-from selfheal.healing.engine.loop import Loop
+from selfheal.healing.engine.explaining import Explanation, explained
+from selfheal.healing.engine.loop import AlertSource, Loop
 from selfheal.healing.engine.parts import Parts, Policies
 from selfheal.healing.engine.people import People
 from selfheal.healing.engine.recovering import RecoveryReport
@@ -29,6 +31,7 @@ from selfheal.healing.healer import Healer, IntervalRegistry
 from selfheal.healing.machine import HealerConfig
 from selfheal.healing.records import HealingRecord, HealingResult
 from selfheal.healing.strategies import StrategySet, StrategySpec
+from selfheal.healing.strategies.watching import StrategyFile
 from selfheal.healing.strategy import HealingContext, Strategy
 from selfheal.journal import Journal
 from selfheal.policies.approvals import Approval
@@ -37,6 +40,8 @@ from selfheal.policies.breaker import CircuitBreaker
 from selfheal.policies.dormancy import DormantController
 from selfheal.policies.flags import FeatureFlags
 from selfheal.policies.silences import Silence
+
+logger = logging.getLogger("selfheal.healing")
 
 _NO_LABELS: Mapping[str, str] = {}
 _HEALER_OPTIONS = {field.name for field in attrs.fields(HealerConfig)}
@@ -49,7 +54,7 @@ class StrategyEngine:
     ``actions_per_hour`` actions begin in any hour, whatever happens, and each of them is undone at most once.
 
     Args:
-        strategies: what to do about what.
+        strategies: what to do about what; a file is looked at at each :meth:`run_once`, and taken anew when it changed.
         levers: what the host lets actions pull, by name.
         actions: by default those that ship.
         journal: where everything is written before it is done; without one, nothing is known after a restart.
@@ -61,6 +66,7 @@ class StrategyEngine:
         policies: what is protected, silenced, inhibited, to be approved, and how far trouble may spread. By default
             nothing may be harmed: no destructive action runs.
         host_strategies: strategies of the host's own making, asked after the others.
+        sources: looked at for alerts at each :meth:`run_once`, such as an :class:`~selfheal.healing.AlertFile`.
         mode: ``"live"``, or ``"dry_run"``: everything is decided and nothing touched.
         clock: for all times.
         events: where alerts and everything else is published.
@@ -74,7 +80,7 @@ class StrategyEngine:
 
     def __init__(
         self,
-        strategies: StrategySet,
+        strategies: StrategySet | StrategyFile,
         *,
         levers: Mapping[str, object],
         actions: ActionRegistry | None = None,
@@ -86,6 +92,7 @@ class StrategyEngine:
         preventive: Callable[..., object] | None = None,
         policies: Policies | None = None,
         host_strategies: Iterable[Strategy] = (),
+        sources: Iterable[AlertSource] = (),
         mode: Mode | str = Mode.LIVE,
         clock: Clock = SYSTEM_CLOCK,
         events: EventBus = DEFAULT_BUS,
@@ -100,7 +107,9 @@ class StrategyEngine:
         self.levers = levers
         self.policies = Policies() if policies is None else policies
         self.journal = journal
-        self.strategies = strategies.checked(self.actions, levers, self.policies.protection)
+        self._file = strategies if isinstance(strategies, StrategyFile) else None
+        given_set = strategies.strategies if isinstance(strategies, StrategyFile) else strategies
+        self.strategies = given_set.checked(self.actions, levers, self.policies.protection)
         self._host = tuple(host_strategies)
         self._clock = clock
         self._parts = Parts.put_together(
@@ -150,6 +159,8 @@ class StrategyEngine:
             restorer=self._restorer,
             events=events,
             max_abandoned=self.config.max_abandoned,
+            sources=sources,
+            reload=self._reload,
         )
 
     def __repr__(self) -> str:
@@ -261,21 +272,7 @@ class StrategyEngine:
         Raises:
             NotFoundError: if there is no such strategy.
         """
-        spec = self.strategies.get(strategy)
-        found = next(one for one in self.healer.strategies if one.name == strategy)
-        mine = [alert for alert in self.open_alerts if alert.target == target and found.answers(alert)]
-        alert = mine[0] if mine else Alert(kind=strategy, target=target)
-        under_way = self.healer.heals(alert.fingerprint)
-        refusals = () if under_way else tuple(self.healer.refusals(alert, found))
-        return Explanation(
-            strategy=strategy,
-            target=target,
-            would_heal=bool(mine) and not refusals and not under_way,
-            problem=problem_of(spec, [one.kind for one in mine]),
-            open=bool(mine),
-            refusals=refusals,
-            under_way=under_way,
-        )
+        return explained(self.healer, self.strategies.get(strategy), target, self.open_alerts)
 
     def use(self, strategies: StrategySet) -> None:
         """Go by other strategies from now on. What is under way goes on as it began.
@@ -307,11 +304,7 @@ class StrategyEngine:
         return self.people.deny(id, by=by, reason=reason)
 
     def release(self, target: str, *, by: str, reason: str) -> None:
-        """Let a held target be healed again: a person has looked at it.
-
-        Raises:
-            NotFoundError: if it is not held.
-        """
+        """Let a held target be healed again: a person has looked at it. ``NotFoundError`` if it is not held."""
         self.people.release(target, by=by, reason=reason)
 
     def silence(self, match: Mapping[str, Any], *, duration: float, by: str, reason: str) -> Silence:
@@ -344,6 +337,15 @@ class StrategyEngine:
     def section(self) -> dict[str, Any]:
         """A section for :class:`~selfheal.status.StatusReport`: what is to be seen, durations in milliseconds."""
         return section_of(self.snapshot())
+
+    def _reload(self) -> None:
+        changed = None if self._file is None else self._file.look()
+        if changed is None:
+            return
+        try:
+            self.use(changed)
+        except InvalidConfigError as error:
+            logger.error("the old strategies stay: %s", error)
 
     def _begin(self, spec: StrategySpec, alert: Alert, context: HealingContext) -> Steps[HealingResult]:
         return HealingRun(self._desk, spec, alert, context, self._parts.guards.run_of(alert)).steps()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import attrs
 
 from selfheal.conditions import describe
+from selfheal.events import Alert
+from selfheal.healing.healer import Healer
 from selfheal.healing.machine import Refused
 from selfheal.healing.strategies.specs import StrategySpec
 
@@ -51,3 +55,28 @@ def problem_of(spec: StrategySpec, open_kinds: list[str]) -> str:
     if spec.trigger is not None:
         awaited.insert(0, f"its trigger, {describe(spec.trigger)}")
     return f"none: {' or '.join(awaited)} does not fire"
+
+
+def explained(healer: Healer, spec: StrategySpec, target: str, open_alerts: Iterable[Alert]) -> Explanation:
+    """Ask everything that is asked before a healing begins, and begin none.
+
+    Args:
+        healer: whose guards are asked.
+        spec: the strategy.
+        target: what it would heal.
+        open_alerts: all that are open.
+    """
+    found = next(one for one in healer.strategies if one.name == spec.name)
+    mine = [alert for alert in open_alerts if alert.target == target and found.answers(alert)]
+    alert = mine[0] if mine else Alert(kind=spec.name, target=target)
+    under_way = healer.heals(alert.fingerprint)
+    refusals = () if under_way else tuple(healer.refusals(alert, found))
+    return Explanation(
+        strategy=spec.name,
+        target=target,
+        would_heal=bool(mine) and not refusals and not under_way,
+        problem=problem_of(spec, [one.kind for one in mine]),
+        open=bool(mine),
+        refusals=refusals,
+        under_way=under_way,
+    )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 from selfheal.errors import JournalError
 from selfheal.events import (
@@ -29,6 +30,13 @@ from selfheal.healing.records import HealingRecord, Outcome
 logger = logging.getLogger("selfheal.healing")
 
 
+class AlertSource(Protocol):
+    """Where alerts come from when they are looked for: :class:`~selfheal.healing.AlertFile`, or anything like it."""
+
+    def look(self) -> list[Alert]:
+        """The alerts that are new since the last look. Quick, and raises nothing."""
+
+
 class Loop:
     """The running of an engine.
 
@@ -39,6 +47,8 @@ class Loop:
         restorer: takes over from a process before this one.
         events: the bus.
         max_abandoned: calls of actions that may hang.
+        sources: are looked at for alerts.
+        reload: looks for new strategies.
     """
 
     def __init__(
@@ -50,6 +60,8 @@ class Loop:
         restorer: Restorer,
         events: EventBus,
         max_abandoned: int,
+        sources: Iterable[AlertSource] = (),
+        reload: Callable[[], object] = lambda: None,
     ) -> None:
         self._parts = parts
         self._healer = healer
@@ -57,6 +69,8 @@ class Loop:
         self._restorer = restorer
         self._events = events
         self._max_abandoned = max_abandoned
+        self._sources = tuple(sources)
+        self._reload = reload
         self._queue: ActionQueue[Alert] = ActionQueue()
         self._lock = threading.Lock()
         self._preparing = False
@@ -125,9 +139,10 @@ class Loop:
             self._preparing = True
         try:
             yield from self._restorer.steps()
+            self._reload()
             for told in self._parts.triggers.tick():
                 self.tell(told)
-            for alert in (*self._parts.triggers.firing(), *self._due()):
+            for alert in (*self._parts.triggers.firing(), *self._due(), *self._found()):
                 self.submit(alert)
             if self._parts.chronicle.journal.writing:
                 self._people.over()
@@ -146,6 +161,15 @@ class Loop:
             while (item := self._queue.take(now)) is not None:
                 items.append(item.item)
             return items
+
+    def _found(self) -> list[Alert]:
+        found: list[Alert] = []
+        for source in self._sources:
+            try:
+                found += source.look()
+            except Exception:
+                logger.exception("%r cannot be looked at for alerts", source)
+        return found
 
     def _watch_hanging(self) -> None:
         hanging = self._parts.runner.abandoned
