@@ -11,6 +11,7 @@ import pytest
 
 from selfheal import errors
 from selfheal.errors import (
+    ActionTimeoutError,
     ApprovalClosedError,
     BudgetExceededError,
     CircuitConflictError,
@@ -40,6 +41,7 @@ from selfheal.errors import (
     ResetNeededError,
     ResetRefusedError,
     ResumeRefusedError,
+    SagaError,
     SelfhealError,
     StateDirTakenError,
     StateError,
@@ -131,6 +133,14 @@ TOLD: list[tuple[SelfhealError, str]] = [
         "approval 'a1' is denied: nothing was changed. Wait for a new request.",
     ),
     (HealingFailedError("the upstream still answers 503"), "the upstream still answers 503"),
+    (
+        ActionTimeoutError("restart_service.run", 30.0),
+        "restart_service.run did not end within 30 s and was given up: find out what it hangs on.",
+    ),
+    (
+        SagaError("step 3 comes after 2 steps"),
+        "step 3 comes after 2 steps: the journal of this healing does not fit together; look at it before going on.",
+    ),
     (
         HealingInterruptedError("flags", "FEATURE_AUTO_HEALING_ENABLED is off"),
         "the healing stops before its next action: FEATURE_AUTO_HEALING_ENABLED is off.",

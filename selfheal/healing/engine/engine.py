@@ -291,12 +291,7 @@ class StrategyEngine:
         return self._restorer.report
 
     def approve(self, id: str, *, by: str, reason: str) -> Approval:
-        """Let a level begin that waits for a person; it begins at the next :meth:`run_once`.
-
-        Raises:
-            NotFoundError: if none of this id is known.
-            ApprovalClosedError: if it is not pending.
-        """
+        """Let a level begin that waits for a person, at the next :meth:`run_once`. Raises as ``Approvals.approve``."""
         return self.people.approve(id, by=by, reason=reason)
 
     def deny(self, id: str, *, by: str, reason: str) -> Approval:
