@@ -115,7 +115,7 @@ class DailyWindow:
     Args:
         name: what people call it.
         at: when it opens, ``"00:00"`` to ``"23:59"``.
-        duration: seconds that it lasts; up to 82800, so that each day has an hour without.
+        duration: seconds that it lasts; up to 79200, so that each day has an hour without, also one of 23 hours.
         zone: whose clocks ``at`` is read on; an IANA name.
         reason: what is done then.
         by: who says so.
@@ -129,7 +129,7 @@ class DailyWindow:
     TYPE: ClassVar[str] = "daily"
     name: str = attrs.field(validator=a_name)
     at: str = attrs.field(validator=_clock)
-    duration: float = attrs.field(validator=between(1.0, 82_800.0, "s"))
+    duration: float = attrs.field(validator=between(1.0, 79_200.0, "s"))
     zone: str = attrs.field(default="UTC", validator=_zone)
     reason: str = attrs.field(validator=a_name)
     by: str = attrs.field(validator=a_name)

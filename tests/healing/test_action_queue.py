@@ -43,7 +43,8 @@ def test_what_is_not_due_waits_whatever_its_priority() -> None:
     later = put(queue, "later", due=T0 + 60, priority=9)
     put(queue, "now")
 
-    assert later.scheduled
+    assert (later.scheduled, later.sequence) == (True, 1)
+    assert [(one.scheduled, one.sequence) for one in queue.items()] == [(True, 1), (False, 2)]
     assert drain(queue, T0) == ["now"]
     assert (queue.due(T0 + 59.9), queue.next_due(T0)) == (None, T0 + 60)
     assert queue.due(T0 + 60) is later
@@ -188,6 +189,9 @@ def test_the_snapshot_counts_what_waits() -> None:
     assert (snapshot.size, snapshot.ready, snapshot.scheduled, snapshot.deferred) == (4, 2, 1, 1)
     assert (snapshot.oldest_wait, snapshot.ageing_bound, snapshot.added, snapshot.deferrals) == (10.0, 180.0, 4, 1)
     assert ("a", "web") in queue
+    at_once = queue.snapshot(T0 + 90)
+    assert (at_once.ready, at_once.scheduled, at_once.deferred) == (3, 0, 1)
+    assert queue.snapshot(T0 + 99).deferred == 0
 
 
 def test_memory_stays_small_whatever_is_changed() -> None:
@@ -200,6 +204,7 @@ def test_memory_stays_small_whatever_is_changed() -> None:
         queue.defer(("a", "web"), T0 + 1 + number * 1e-6)
 
     assert max(len(queue._later), len(queue._ready), len(queue._ends)) <= 70
+    assert drain(queue, T0 + 2) == ["b", "a"]
 
 
 class Model:

@@ -61,7 +61,7 @@ def test_no_file_is_no_alert(rig: Rig) -> None:
     """A file that is not there, or whose directory is not, is nothing to complain about."""
     assert rig.file.look() == []
     assert AlertFile(rig.path.parent / "no" / "where").look() == []
-    assert (rig.counts(), rig.file.snapshot().problem) == ({}, "")
+    assert (rig.counts(), rig.file.snapshot().problem, rig.file.snapshot().looks) == ({}, "", 1)
 
 
 def test_one_object_is_one_alert(rig: Rig) -> None:
@@ -203,6 +203,9 @@ def test_files_of_another_shape_are_counted(rig: Rig, data: str) -> None:
         ({"labels": {str(n): "x" for n in range(101)}}, "labels"),
         ({"target": "x" * 1001}, "target"),
         ({"message": "\ud800"}, "message"),
+        ({"target": "\udfff"}, "target"),
+        ({"labels": {"a": "x" * 1001}}, "labels"),
+        ({"labels": {"x" * 1001: "a"}}, "labels"),
         ({"fingerprint": ""}, "fingerprint"),
         ({"kindd": "x"}, "kindd"),
         ({"at": "soon"}, "at"),

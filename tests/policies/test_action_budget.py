@@ -18,12 +18,15 @@ def test_the_last_one_is_had_and_the_next_refused() -> None:
     budget = ActionBudget(per_hour=3)
     assert [budget.spend(T0 + n) for n in range(5)] == [True, True, True, False, False]
     refusal = budget.check(T0 + 10)
+    told = budget.snapshot(T0 + 10)
 
+    assert (told.spent, told.remaining, told.retry_in, told.refused) == (3, 0, 3590.0, 2)
     assert refusal is not None
     assert (refusal.kind, refusal.retry_in) == ("budget", 3590.0)
     assert budget.remaining(T0 + 3599) == 0
     assert budget.remaining(T0 + 3600) == 1
-    assert budget.snapshot(T0 + 3600).refused == 2
+    told = budget.snapshot(T0 + 3600)
+    assert (told.spent, told.remaining, told.retry_in, told.refused) == (2, 1, 0.0, 2)
 
 
 def test_several_are_had_together_or_not_at_all() -> None:
@@ -41,7 +44,12 @@ def test_several_are_had_together_or_not_at_all() -> None:
 
 def test_more_than_there_ever_are_has_no_wait() -> None:
     """Asking for more than an hour's budget is refused without a time."""
-    refusal = ActionBudget(per_hour=5).check(T0, 6)
+    budget = ActionBudget(per_hour=5)
+    refusal = budget.check(T0, 6)
+    assert budget.spend(T0)
+    whole = budget.check(T0, 5)
+    assert whole is not None
+    assert whole.retry_in == 3600.0
 
     assert refusal is not None
     assert refusal.retry_in is None

@@ -108,6 +108,15 @@ def test_a_clock_set_back_prolongs_nothing() -> None:
     assert not approvals.use("a1", T0 - 9000, now=4600.0)
 
 
+def test_a_clock_set_forward_ends_it_too() -> None:
+    """An approval given until a time of the wall clock does not hold when it shows that time."""
+    approvals = made()
+    ask(approvals, now=1000.0)
+    approvals.approve("a1", T0, now=1001.0, **SAID)
+
+    assert not approvals.use("a1", T0 + 3600, now=1002.0)
+
+
 def test_the_problem_may_go_away() -> None:
     """A withdrawn request is closed and can be decided no more."""
     approvals = made()

@@ -172,6 +172,8 @@ def test_the_snapshot_tells_what_matters_now() -> None:
         ("new", 100.0, 1, 200.0)
     ]
     assert (snapshot.remembered, snapshot.grace_period, snapshot.max_per_hour) == (2, 300.0, 3)
+    assert [(pair.target, pair.last_hour) for pair in tracker.snapshot(T0 + 7599).pairs] == [("new", 1)]
+    assert tracker.snapshot(T0 + 7600).pairs == ()
 
 
 def test_the_limits_come_from_a_file_too() -> None:

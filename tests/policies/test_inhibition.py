@@ -75,6 +75,7 @@ def test_rings_are_refused_and_named() -> None:
         ({"source": {}}, "source"),
         ({"source": {"strategy": "x"}}, "source"),
         ({"equal": "zone"}, "equal"),
+        ({"equal": ["zone", " "]}, "equal"),
         ({"name": ""}, "name"),
     ],
 )

@@ -6,6 +6,7 @@ import itertools
 import json
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -233,3 +234,35 @@ def test_no_silence_outlives_what_was_said(steps: list[tuple[float, str, float, 
         at_an_end = any(abs(end - real) <= 1e-3 for end in ends.values())
         if not at_an_end and not {"back", "forward"} & {step[1] for step in steps}:
             assert (found is not None) is any(end > real for end in ends.values())
+
+
+def test_a_clock_set_forward_ends_what_was_to_end_by_then() -> None:
+    """The end a person gave is one of the wall clock: when it shows that, the silence is over."""
+    silences = made()
+    add(silences, 600.0, now=1000.0)
+
+    assert silences.matches(WEB, "s", T0 + 599, now=1001.0) is not None
+    assert silences.matches(WEB, "s", T0 + 600, now=1001.0) is None
+
+
+def test_the_longest_silence_is_a_week_exactly() -> None:
+    """Seven days may be given either way, and a window as long as the bound."""
+    silences = made()
+
+    assert add(silences, WEEK).ends_at == T0 + WEEK
+    assert silences.add({"kind": "a"}, T0, until=T0 + WEEK, reason="r", by="b").ends_at == T0 + WEEK
+    window = OnceWindow(name="w", start=T0, end=T0 + WEEK, reason="r", by="b")
+    assert SilencesConfig(windows=(window,)).windows == (window,)
+    with pytest.raises(ConfigError, match="at most 100 windows"):
+        SilencesConfig(windows=[attrs.evolve(window, name=f"w{number}") for number in range(101)])
+
+
+def test_no_more_are_restored_than_may_be() -> None:
+    """Of more silences than the limit those that end last are taken; what is just over is not."""
+    silences = made()
+    kept = [add(silences, float(duration)) for duration in (100, 300, 200, 50)]
+    again = made(limit=2)
+
+    assert again.restore(kept, T0 + 50) == 2
+    assert {one.id for one in again.live()} == {"s2", "s3"}
+    assert made().restore(kept, T0 + 50) == 3
