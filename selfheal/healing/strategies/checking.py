@@ -142,7 +142,7 @@ def _lever_problems(
         accepted = f"the name of a lever that the host has, {wanted} ({there})"
         yield ConfigProblem(entry.place.told(f"{path}.levers.{need.role}"), name, accepted)
     else:
-        accepted = f"the name of a lever that is {wanted}; this one is a {type(lever).__name__}"
+        accepted = f"the name of a lever that is {wanted}; this one is of type {type(lever).__name__}"
         yield ConfigProblem(entry.place.told(f"{path}.levers.{need.role}"), name, accepted)
 
 

@@ -127,7 +127,8 @@ def _condition() -> dict[str, Any]:
     }
     comparison = _record(Comparison)
     comparison["properties"]["op"] = {"enum": [">", ">=", "<", "<=", "==", "!="], "description": "how"}
-    comparison["properties"]["for"] = comparison["properties"].pop("for_") | _duration(Between(0.0, 604_800.0, "s"))
+    held = comparison["properties"].pop("for_")["description"]
+    comparison["properties"]["for"] = {"description": held, **_duration(Between(0.0, 604_800.0, "s"))}
     label_in = _record(LabelIn)
     label_in["properties"]["in"] = label_in["properties"].pop("values") | {"minItems": 1}
     label_in["required"] = ["label", "in"]

@@ -69,7 +69,7 @@ def _leaf_problem(item: object, path: str) -> ConfigProblem | None:
         found = Shortened(f"an integer of {item.bit_length()} bits")
         return ConfigProblem(path, found, f"a number of at most {MOST_DIGITS} bits")
     elif item is not None and not isinstance(item, str | bool | int | float | Mapping | list | tuple):
-        found = Shortened(f"a {type(item).__name__}")
+        found = Shortened(f"a value of type {type(item).__name__}")
         return ConfigProblem(path, found, "text, a number, true or false, a list or a table")
     return None
 

@@ -52,7 +52,7 @@ def test_a_missing_lever_is_told_with_strategy_action_and_protocol() -> None:
 
     assert told(data, actions=ACTIONS, levers=levers) == [
         "strategies[0].actions[0].levers.cache must be the name of a lever that is a Caching, which clear_cache of "
-        "strategy 'memory' pulls; this one is a object, got 'cache'.",
+        "strategy 'memory' pulls; this one is of type object, got 'cache'.",
         "strategies[0].actions[2].levers.notifier must be the name of a lever that the host has, a Notifying, which "
         "notify of strategy 'memory' pulls (one of 'cache', 'notifer', 'services'; the nearest is 'notifer'), "
         "got 'notifier'.",
@@ -92,7 +92,7 @@ def test_a_lever_whose_properties_raise_is_none() -> None:
     data = file_of(strategy(actions=["rate_limit"]))
 
     (said,) = told(data, actions=ACTIONS, levers={"rate_limiter": Broken()})
-    assert "this one is a Broken" in said
+    assert "this one is of type Broken" in said
 
 
 def test_what_cannot_be_undone_comes_last() -> None:
@@ -113,8 +113,8 @@ def test_what_cannot_be_undone_comes_last() -> None:
 
 def test_only_what_can_be_undone_is_undone_later() -> None:
     """``undo_after`` on an action that nothing undoes is refused, saying what it is."""
-    steps = [{"do": "rate_limit", "undo_after": 600}, {"do": "notify", "undo_after": 1}, {"do": "clear_cache"}]
-    steps[2]["undo_after"] = 0
+    irreversible = {"do": "clear_cache", "undo_after": 0}
+    steps = [{"do": "rate_limit", "undo_after": 600}, {"do": "notify", "undo_after": 1}, irreversible]
 
     assert told(file_of(strategy(actions=steps)), actions=ACTIONS) == [
         "strategies[0].actions[1].undo_after must be left out: notify is neutral, so there is nothing to undo, got "
