@@ -1,4 +1,4 @@
-"""What all tests share: how hypothesis runs, a watch for threads left running, and no skip for want of a package."""
+"""What all tests share: how hypothesis runs, a watch for threads left running, and no silent skip."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ R = TypeVar("R", pytest.CollectReport, pytest.TestReport)
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Fail a test that would be skipped because a package is missing: ``make install`` brings them all."""
+    """Fail a test that would be skipped because a package is missing (``make install`` brings them all), or in CI."""
     return _refuse_missing((yield))
 
 
@@ -64,7 +64,12 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 
 def _refuse_missing(report: R) -> R:
-    if report.skipped and "could not import" in str(report.longrepr):
+    if not report.skipped or hasattr(report, "wasxfail"):
+        return report
+    if "could not import" in str(report.longrepr):
         report.outcome = "failed"
         report.longrepr = f"a package of the test group is missing, run make install: {report.longrepr}"
+    elif os.environ.get("CI"):
+        report.outcome = "failed"
+        report.longrepr = f"a real part is missing, and CI must have it: {report.longrepr}"
     return report
