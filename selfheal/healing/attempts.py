@@ -138,8 +138,7 @@ class Attempts:
 
     def would_refuse(self, lane: Lane, alert: Alert, strategy: Strategy) -> list[Refused]:
         """Everything that stands against a healing now, in the order of the guards. Takes and counts nothing."""
-        reserved = self.gate.reserve(lane, alert, strategy)
-        reserved.release()
+        reserved = self.gate.reserve(lane, alert, strategy, take=False)
         with self._lock:
             now = self._clock.monotonic()
             own = self._machine.all_standing(lane, now, paced=reserved.paced, placed=reserved.placed)

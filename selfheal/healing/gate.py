@@ -43,8 +43,8 @@ class Gate(Protocol):
     def before_breaker(self, lane: Lane, alert: Alert, strategy: Strategy, /) -> Refused | None:
         """Protected target, silence, inhibition or a missing approval. Takes nothing."""
 
-    def reserve(self, lane: Lane, alert: Alert, strategy: Strategy, /) -> Reserved:
-        """Take what this healing needs for itself alone."""
+    def reserve(self, lane: Lane, alert: Alert, strategy: Strategy, /, *, take: bool = True) -> Reserved:
+        """Take what this healing needs for itself alone; or only tell what stands against it."""
 
 
 class OpenGate:
@@ -58,6 +58,6 @@ class OpenGate:
         """Nothing."""
         return None
 
-    def reserve(self, lane: Lane, alert: Alert, strategy: Strategy) -> Reserved:
+    def reserve(self, lane: Lane, alert: Alert, strategy: Strategy, *, take: bool = True) -> Reserved:
         """Nothing is taken."""
         return Reserved()

@@ -70,7 +70,7 @@ class Chronicle:
     def __init__(self, journal: Journalling) -> None:
         self.journal = journal
 
-    def started(self, facts: RunFacts, level: str, actions_total: int, trigger: str) -> None:
+    def started(self, facts: RunFacts, level: str, actions_total: int, trigger: str, *, rollback: bool) -> None:
         """A healing begins."""
         self.journal.append(
             "healing_started",
@@ -82,6 +82,7 @@ class Chronicle:
             level=level,
             actions_total=actions_total,
             trigger=trigger,
+            rollback=rollback,
         )
 
     def level(self, facts: RunFacts, level: str, step: int) -> None:

@@ -103,7 +103,7 @@ class PlanGuards:
             or self._unapproved(alert, strategy)
         )
 
-    def reserve(self, lane: Lane, alert: Alert, strategy: Strategy) -> Reserved:
+    def reserve(self, lane: Lane, alert: Alert, strategy: Strategy, *, take: bool = True) -> Reserved:
         """Take the target locks; tell what grace period, budgets, blast radius, held targets and locks say."""
         if lane is not Lane.HEALING:
             return Reserved()
@@ -113,7 +113,7 @@ class PlanGuards:
         with self._lock:
             paced = None if spec is None else self._paced(spec, alert)
             placed = self._spent(spec) or self._spread(alert) or self._held(targets) or self._locked(targets, run)
-            taken = placed is None
+            taken = take and placed is None
             if taken:
                 self.locks.acquire(targets, run)
         return Reserved(

@@ -18,6 +18,7 @@ from selfheal.events import (
     EventBus,
     Subscription,
 )
+from selfheal.forking import track
 from selfheal.healing.action_queue import ActionQueue
 from selfheal.healing.driving import Steps
 from selfheal.healing.engine.parts import Parts
@@ -75,6 +76,7 @@ class Loop:
         self._lock = threading.Lock()
         self._preparing = False
         self._alerts: Subscription | None = None
+        track(self, Loop._in_child)
         self._always = events.subscribe(self._hear, ClockJumped, DormancyEntered, DormancyLeft, inline=True)
 
     @property
@@ -197,3 +199,8 @@ class Loop:
                 chronicle.note("dormancy_left", sync=True, reason=event.reason, by=event.by)
         except JournalError as error:
             logger.error("that healing stopped, or was resumed, is not in the journal: %s", error)
+
+    def _in_child(self) -> None:
+        """What was being prepared goes on in the parent."""
+        self._lock = threading.Lock()
+        self._preparing = False

@@ -43,6 +43,7 @@ class Trace:
         saga: its steps so far.
         began: wall seconds.
         total: actions it was to have.
+        rollback: whether its actions are to be undone.
         ended: wall seconds; ``None`` if its process ended before it.
         damaged: why its entries do not fit together; empty if they do.
     """
@@ -51,6 +52,7 @@ class Trace:
     saga: Saga = attrs.field(factory=Saga)
     began: float
     total: int = 0
+    rollback: bool = True
     ended: float | None = None
     damaged: str = ""
 
@@ -128,6 +130,7 @@ def _started(past: Past, entry: JournalLine, dry_run: bool, since: float) -> Non
         past.begun.append((facts.strategy, facts.target, entry.at))
     if not dry:
         past.runs[facts.run] = Trace(facts=facts, began=entry.at, total=int(fields["actions_total"]))
+        past.runs[facts.run].rollback = fields.get("rollback") is not False
 
 
 def _intended(past: Past, entry: JournalLine, dry_run: bool, since: float) -> None:

@@ -106,7 +106,9 @@ class Recovery:
                 self._chronicle.failed(facts.run, step, in_doubt=False)
             elif step.effect is not Effect.REVERSIBLE and step.destructive:
                 held += self._hold(trace, step, f"nobody knows whether {step.action} took effect")
-        stuck = yield from self._actor.undo(saga, facts, "its process ended in the middle of the healing")
+        stuck: list[Step] = []
+        if trace.rollback:
+            stuck = yield from self._actor.undo(saga, facts, "its process ended in the middle of the healing")
         for step in stuck:
             held += self._hold(trace, step, f"{step.action} could not be undone: {step.error}")
         undone = sum(step.state is StepState.UNDONE for step in saga)

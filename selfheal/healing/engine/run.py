@@ -103,7 +103,9 @@ class HealingRun:
         levels, approval = self._from_approved()
         self._total = sum(len(level.actions) for level in levels)
         try:
-            self._desk.chronicle.started(self.facts, levels[0].level.value, self._total, self._trigger)
+            self._desk.chronicle.started(
+                self.facts, levels[0].level.value, self._total, self._trigger, rollback=self.spec.rollback
+            )
             if approval is not None:
                 self._desk.guards.use(approval)
             result = yield from self._levels(levels, approval)
