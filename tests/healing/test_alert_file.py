@@ -265,19 +265,25 @@ def test_a_file_that_may_not_be_read_is_counted(rig: Rig, monkeypatch: pytest.Mo
     assert len(rig.file.look()) == 1
 
 
-def test_a_file_that_changes_while_it_is_read_is_looked_at_again(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is found then is not trusted."""
+@pytest.mark.parametrize("change", ["grown", "rewritten"])
+def test_a_file_that_changes_while_it_is_read_is_looked_at_again(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """What is found then is not trusted, whether or not its size changed."""
     rig.write(entry("a"))
     fstat, turns = os.fstat, iter([0])
 
-    def growing(fd: int) -> os.stat_result:
-        if next(turns, None) is None:
+    def changing(fd: int) -> os.stat_result:
+        first = next(turns, None) is not None
+        if not first and change == "grown":
             with rig.path.open("a") as file:
                 file.write(" ")
+        elif not first:
+            os.utime(rig.path, (NOW, NOW))
         return fstat(fd)
 
     with monkeypatch.context() as patched:
-        patched.setattr(os, "fstat", growing)
+        patched.setattr(os, "fstat", changing)
         assert rig.file.look() == []
     assert rig.counts() == {"unfinished": 1}
     assert len(rig.file.look()) == 1
