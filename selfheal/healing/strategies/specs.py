@@ -68,7 +68,7 @@ class VerifySpec:
     """How a level is judged. Times are seconds.
 
     Args:
-        by: what tells; by default ``condition`` where there is one, else ``alert``.
+        by: condition, alert or actions, what tells; by default ``condition`` where there is one, else ``alert``.
         condition: what must not hold any more; by default the trigger, with its ``clear`` thresholds.
         samples: measurements newer than the last action that are needed.
         within: seconds after settling until it is given up as unknown.
@@ -90,10 +90,10 @@ class StepSpec:
         do: name of the action.
         target: what it is done to; empty: what the alert is about.
         levers: role of the action → name of the host's lever, where they differ.
-        params: for the action.
+        params: of the action; each action has its own.
         timeout: seconds; by default the action's own.
-        on_failure: what its failure means.
-        undo_after: seconds after the healing ended when it is undone by itself; ``None``: it stays.
+        on_failure: what its failure means: rollback (undo all and stop), abort (stop) or continue.
+        undo_after: seconds after the healing ended when it is undone by itself; without, it stays.
     """
 
     do: str = attrs.field(validator=text(200))
@@ -144,7 +144,7 @@ class LevelSpec:
 
     Args:
         level: soft, hard or critical; a strategy's levels come in this order.
-        when: what must hold for it to be entered, by a new measurement; ``None``: only that the problem goes on.
+        when: what must hold for it to be entered, by a new measurement; without, only that the problem goes on.
         actions: in order.
         settle: seconds after the last action before it is measured; by default the strategy's.
         approval: whether a person must approve; by default only for critical, unless the engine says otherwise.
@@ -164,11 +164,11 @@ class StrategySpec:
     Args:
         name: unique in a set.
         description: for people.
-        trigger: raises an alert of kind ``name`` while it holds; ``None``: it only answers alerts.
+        trigger: raises an alert of kind ``name`` while it holds; without, the strategy only answers alerts.
         alerts: kinds of alerts of others that it answers.
         labels: labels an alert must have to be answered.
         targets: names, with ``*``, of what it is for; empty: everything.
-        severity: of the alert that the trigger raises.
+        severity: info, warning or critical; of the alert that the trigger raises.
         keep_firing_for: the alert goes on for so long after the trigger ended.
         priority: the strategy of the highest priority that answers an alert heals it; file order decides a draw.
         grace_period: the same strategy is not used on the same target again within it.
