@@ -78,6 +78,14 @@ def test_a_torn_line_before_a_whole_one() -> None:
     assert list(salvage(LINE[40:] + LINE)) == [ENTRY]
 
 
+def test_lines_that_quote_lines() -> None:
+    """Entries with what looks like an entry in a field are found whole, be it that their line ends are lost."""
+    quoting = {"said": {"v": 1, "seq": 3, "type": "x"}, "again": [{"v": 1, "seq": 4}]}
+    line = line_of(8, 1.0, "verified", to_json(quoting)).rstrip(b"\n")
+
+    assert list(salvage(b"??" + line + b"?" + line)) == [Entry(8, 1.0, "verified", quoting)] * 2
+
+
 def test_salvage_of_anything_ends_soon() -> None:
     """Bytes made to mislead cost no more than others."""
     assert list(salvage(b'{"v":1,"seq":' * 20_000)) == []
@@ -97,6 +105,14 @@ def test_salvage_of_anything_ends_soon() -> None:
 def test_timestamps(at: float, text: str) -> None:
     """A time is text in UTC, cut to milliseconds and never later than it was."""
     assert timestamp_of(at) == text
+
+
+def test_timestamps_one_after_the_other() -> None:
+    """Each time is its own text, however close to the one before, forwards and back."""
+    times = [1000.0, 1000.5, 1001.0, 1003.25, 1002.0, 999.999]
+    said = ["16:40.000", "16:40.500", "16:41.000", "16:43.250", "16:42.000", "16:39.999"]
+
+    assert [timestamp_of(at)[14:-1] for at in times] == said
 
 
 @pytest.mark.parametrize("at", [math.nan, math.inf, 1e300])

@@ -183,6 +183,24 @@ def test_a_rotation_that_fails(tmp_path: Path, broken: int, monkeypatch: pytest.
         assert reading.report.files > 1
 
 
+def test_a_rotation_that_never_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not tried at each append, but each time that the file has grown by its size again."""
+    calls: list[object] = []
+
+    def failing(*files: object) -> None:
+        calls.append(files)
+        _broken()
+
+    with Journal(tmp_path / "j", max_bytes=1024) as journal:
+        monkeypatch.setattr(os, "rename", failing)
+        for n in range(100):
+            journal.append("verified", n=n)
+        monkeypatch.undo()
+        size = journal.path.stat().st_size
+
+    assert 3 < len(calls) <= size // 1024
+
+
 class Lost(FakeClock):
     """A clock that does not know the time."""
 

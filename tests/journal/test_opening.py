@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,48 @@ def test_a_file_that_cannot_be_read_at_all_is_kept(tmp_path: Path) -> None:
 
     assert rotated < now
     assert len(now) == len(rotated) + 1
+
+
+def test_an_older_copy_in_place_of_the_file(tmp_path: Path) -> None:
+    """Where somebody put back an older copy, its rotation overwrites no other file, and numbers go on."""
+    path = tmp_path / "j"
+    crashed(path, 4, max_bytes=2048)
+    older = path.read_bytes()
+    crashed(path, 60, max_bytes=1024, keep=100)
+    path.write_bytes(older * 2)
+    before = {p: p.read_bytes() for p in tmp_path.iterdir() if p.name[2:].isdigit()}
+    with Journal(path, max_bytes=1024, keep=100) as journal:
+        assert journal.seq > max(int(p.name[2:]) for p in before)
+
+    assert {p: p.read_bytes() for p in before} == before
+
+
+def test_a_last_line_after_zeros(tmp_path: Path) -> None:
+    """A last line that stands behind damage without a line end between them is found, and its number is kept."""
+    path = tmp_path / "j"
+    before = crashed(path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(lines[0] + b"\0" * 700 + lines[-1])
+    with Journal(path) as journal:
+        assert journal.seq == before[-1].seq + 1
+
+
+def test_a_lock_removed_while_it_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock on a file that is there no more is none: it is taken on the one that is."""
+    flock = fcntl.flock
+    removed: list[int] = []
+
+    def late(fd: int, how: int) -> None:
+        if not removed:
+            (tmp_path / "j.lock").unlink()
+            removed.append(fd)
+        flock(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with Journal(tmp_path / "j") as journal:
+        assert journal.writing
+        assert not Journal(tmp_path / "j").writing
+    assert (tmp_path / "j.lock").read_text() == f"{os.getpid()}\n"
 
 
 def test_the_directory_must_exist(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from selfheal.errors import ConfigError, JournalError
 from selfheal.journal import Entry, Journal, ReadReport, read_journal
+from selfheal.journal.places import Places, Rotated
 from selfheal.journal.selecting import Selection
 from selfheal.testing import FakeClock
 
@@ -201,6 +202,51 @@ def test_rotation_under_a_reader(tmp_path: Path) -> None:
 
     assert read == list(range(1, 102))
     assert reading.report.missing == 0
+
+
+def test_rotations_before_the_files_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files rotated away after the one being written was opened change neither the order nor the entries."""
+    listed = Places.rotated
+    with Journal(tmp_path / "j", max_bytes=1024, keep=1000) as journal:
+        for n in range(20):
+            journal.append("verified", n=n)
+
+        def late(places: Places) -> list[Rotated]:
+            monkeypatch.undo()
+            for n in range(50):
+                journal.append("verified", n=n)
+            return listed(places)
+
+        monkeypatch.setattr(Places, "rotated", late)
+        reading = read_journal(journal.path)
+        assert [entry.seq for entry in reading] == list(range(1, 22))
+
+
+def test_what_was_rotated_away_is_finished(tmp_path: Path) -> None:
+    """A rotated file that ends in the middle of a line is damaged; only the one being written may be unfinished."""
+    written(tmp_path / "j", 40, max_bytes=1024)
+    oldest = min(p for p in tmp_path.iterdir() if p.name[2:].isdigit())
+    oldest.write_bytes(oldest.read_bytes()[:-10])
+    reading = read_journal(tmp_path / "j")
+    list(reading)
+
+    assert (reading.report.damaged, reading.report.torn, reading.report.missing) == (1, 0, 1)
+
+
+def test_a_line_read_while_it_changes(whole: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line that does not look right is looked at again before it counts as damaged."""
+    (tmp_path / "j").write_bytes(whole)
+    pread, calls = os.pread, [0]
+
+    def early(fd: int, length: int, offset: int) -> bytes:
+        calls[0] += 1
+        seen = pread(fd, length, offset)
+        return seen.replace(b"verified", b"verifie?", 3) if calls[0] == 1 else seen
+
+    monkeypatch.setattr(os, "pread", early)
+    reading = read_journal(tmp_path / "j")
+    assert len(list(reading)) == whole.count(b"\n")
+    assert reading.report.damaged == 0
 
 
 def test_files_that_went_meanwhile_are_missing(tmp_path: Path) -> None:
