@@ -233,3 +233,14 @@ def test_it_is_one_word_for_each_question(calls: list[tuple[str, str, int]]) -> 
         assert {one.target: one.state.value for one in approvals.snapshot(wall).open} == {
             name: one[0] for name, one in table.items()
         }
+
+
+def test_no_more_are_restored_than_may_be() -> None:
+    """Of more approvals than the limit the first are taken; what is just over is not."""
+    approvals = made()
+    asked = [ask(approvals, T0 + number, target=f"t{number}") for number in range(4)]
+
+    again = made(limit=2)
+    assert again.restore(asked, T0 + 3600) == 2
+    assert [one.id for one in again.snapshot(T0 + 3600).open] == ["a2", "a3"]
+    assert made().restore(asked, T0 + 3600) == 3
