@@ -1,7 +1,15 @@
 """All benchmarks, one after the other: ``python -m benchmarks``. Exits 1 if a gate is missed."""
 
-from benchmarks import bench_breaker, bench_journal, bench_limiter, bench_queue, bench_supervisor, bench_tasks
+from benchmarks import (
+    bench_breaker,
+    bench_conditions,
+    bench_journal,
+    bench_limiter,
+    bench_queue,
+    bench_supervisor,
+    bench_tasks,
+)
 
-ALL = (bench_breaker, bench_journal, bench_limiter, bench_queue, bench_supervisor, bench_tasks)
+ALL = (bench_breaker, bench_conditions, bench_journal, bench_limiter, bench_queue, bench_supervisor, bench_tasks)
 
 raise SystemExit(max(bench.main() for bench in ALL))

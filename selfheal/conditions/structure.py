@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -159,8 +160,9 @@ class _Reading:
         return All(parts) if kind == "all" else AnyOf(parts)
 
     def _known_keys(self, data: Mapping[Any, Any], where: str, known: tuple[str, ...]) -> bool:
-        unknown = [key for key in data if key not in known]
-        for key in unknown[:_MAX_PROBLEMS]:
+        odd = (key for key in data if not (isinstance(key, str) and key in known))
+        unknown = list(itertools.islice(odd, _MAX_PROBLEMS))
+        for key in unknown:
             near = difflib.get_close_matches(key[:_MAX_KEY], known, 1) if isinstance(key, str) else []
             meant = f"; did you mean {near[0]!r}?" if near else ""
             self._wrong(f"{where}.{_path(key)}", key, f"a known key ({', '.join(known)}{meant})")
@@ -188,7 +190,7 @@ class _Reading:
         if value is None:
             self._missing(data, "value", where, "a finite number")
         held, clear = self._duration(data, where), _number(data.get("clear"))
-        if data.get("clear") is not None and clear is None:
+        if "clear" in data and clear is None:
             self._wrong(f"{where}.clear", data["clear"], "a finite number")
         elif isinstance(op, str) and value is not None and (accepted := clear_accepted(op, value, clear)):
             self._wrong(f"{where}.clear", clear, accepted)

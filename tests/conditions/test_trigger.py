@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import itertools
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -382,3 +384,30 @@ def test_an_idle_machine_is_as_good_as_a_new_one(
         values = {"a": a, "b": b}
         assert machine.update(now, values.get) == fresh.update(now, values.get)
         assert machine.due_at == fresh.due_at
+
+
+def test_the_state_diagram_is_the_machine() -> None:
+    """The page draws exactly the moves that the machine makes in any life of six steps."""
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "conditions.md").read_text()
+    drawn = set(re.findall(r"^    ([A-Z]+) --> ([A-Z]+):", page, re.M))
+    made = set()
+    for steps in itertools.product(["0 0", "0 2", "2 0", "0 ?", "settle"], repeat=6):
+        for keep in (0.0, 4.0):
+            made |= moves(steps, keep)
+
+    assert drawn == made
+
+
+def moves(steps: Sequence[str], keep: float) -> set[tuple[str, str]]:
+    """The moves of one life, three seconds a step."""
+    machine, made = TriggerMachine(parse("a > 1 or b > 1 for 4s"), keep), set()
+    for number, step in enumerate(steps):
+        now = 1000.0 + 3.0 * number
+        if step == "settle":
+            move = machine.settle(now, 4.0)
+        else:
+            a, b = (None if value == "?" else float(value) for value in step.split())
+            move = machine.update(now, {"a": a, "b": b}.get)
+        if move is not None:
+            made.add((move.old.name, move.new.name))
+    return made
