@@ -160,16 +160,18 @@ class PlanGuards:
                 return f"{step.do}: {refused}"
         return None
 
-    def approval(self, spec: StrategySpec, alert: Alert, level: LevelSpec, run: str) -> Approval:
-        """The approval of a level: asked for, if nobody was asked yet.
+    def approval(self, spec: StrategySpec, alert: Alert, level: LevelSpec, run: str) -> tuple[Approval, bool]:
+        """The approval of a level, and whether it was asked for just now: nobody was asked before.
 
         Raises:
             GuardFullError: if too many are open.
         """
         with self._lock:
             wall, now = self._clock.wall(), self._clock.monotonic()
+            about = (spec.name, alert.target, level.level.value)
+            new = self.approvals.find(*about, wall, now=now) is None
             why = f"{spec.name} on {alert.target!r}: {', '.join(step.do for step in level.actions)}"
-            return self.approvals.request(spec.name, alert.target, level.level.value, wall, run=run, why=why, now=now)
+            return self.approvals.request(*about, wall, run=run, why=why, now=now), new
 
     def use(self, approval: Approval) -> bool:
         """Spend an approval."""
@@ -289,18 +291,17 @@ class PlanGuards:
         return (one for one in found if (one.strategy, one.target) == (strategy, target) and one.state in states)
 
     def _paced(self, spec: StrategySpec, alert: Alert) -> Refused | None:
-        """Grace period and hourly budget; a level that a person approved is no new healing, only its going on."""
+        """Grace period and hourly budget. A level that a person approved need not wait for the one, but for the other."""
+        approved = self.approved(spec.name, alert.target) is not None
         refusal = self.grace.check(
             spec.name,
             alert.target,
             self._clock.wall(),
-            grace_period=spec.grace_period,
+            grace_period=0.0 if approved else spec.grace_period,
             max_per_hour=spec.max_attempts_per_hour,
             now=self._clock.monotonic(),
         )
-        if refusal is None or (refusal.kind == "grace" and self.approved(spec.name, alert.target) is not None):
-            return None
-        return Refused(_PACED[refusal.kind], refusal.reason, refusal.retry_in)
+        return None if refusal is None else Refused(_PACED[refusal.kind], refusal.reason, refusal.retry_in)
 
     def _spent(self, spec: StrategySpec | None) -> Refused | None:
         if spec is None:

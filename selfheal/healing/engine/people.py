@@ -41,11 +41,11 @@ class People:
 
     def approve(self, id: str, *, by: str, reason: str) -> Approval:
         """Let a level begin."""
-        return self._decided(self._parts.guards.decide(id, ApprovalState.APPROVED, by=by, reason=reason))
+        return self._kept(self._parts.guards.decide(id, ApprovalState.APPROVED, by=by, reason=reason))
 
     def deny(self, id: str, *, by: str, reason: str) -> Approval:
         """Let a level not begin."""
-        return self._decided(self._parts.guards.decide(id, ApprovalState.DENIED, by=by, reason=reason))
+        return self._kept(self._parts.guards.decide(id, ApprovalState.DENIED, by=by, reason=reason))
 
     def release(self, target: str, *, by: str, reason: str) -> None:
         """Let a held target be healed again."""
@@ -65,10 +65,8 @@ class People:
         return ended
 
     def asked(self, approval: Approval) -> None:
-        """A level waits for a person."""
-        if approval.requested_at < self._parts.clock.wall():
-            return  # told when it was new
-        self._parts.chronicle.note("approval", sync=True, approval=approval.as_data())
+        """A level waits for a person, as of now."""
+        self._kept(approval)
         self._events.publish(
             ApprovalRequested(
                 at=approval.requested_at,
@@ -118,9 +116,9 @@ class People:
         except Exception as error:
             logger.error("nobody was told of %r: %s: %s", told.title, type(error).__name__, error)
 
-    def _decided(self, approval: Approval) -> Approval:
+    def _kept(self, approval: Approval) -> Approval:
         try:
             self._parts.chronicle.note("approval", sync=True, approval=approval.as_data())
         except JournalError as error:
-            logger.error("what was said of approval %s is not kept over a restart: %s", approval.id, error)
+            logger.error("approval %s (%s) is not kept over a restart: %s", approval.id, approval.state, error)
         return approval

@@ -106,8 +106,8 @@ class HealingRun:
             self._desk.chronicle.started(
                 self.facts, levels[0].level.value, self._total, self._trigger, rollback=self.spec.rollback
             )
-            if approval is not None:
-                self._desk.guards.use(approval)
+            if approval is not None and not self._use(approval):
+                approval = None
             result = yield from self._levels(levels, approval)
         except HealingInterruptedError as stop:
             self._finish(Outcome.INTERRUPTED, stop.reason, guard=stop.guard)
@@ -180,12 +180,21 @@ class HealingRun:
         """A result if a person has to approve this level, and has not."""
         if not self._asks(level):
             return None
-        asked = self._desk.guards.approval(self.spec, self.facts.alert, level, self.facts.run)
-        if asked.state is ApprovalState.APPROVED and self._desk.guards.use(asked):
+        asked, new = self._desk.guards.approval(self.spec, self.facts.alert, level, self.facts.run)
+        if asked.state is ApprovalState.APPROVED and self._use(asked):
             return None
-        self._desk.approval_asked(asked)
+        if new:
+            self._desk.approval_asked(asked)
         why = f"level {asked.level} waits for a person: approve({asked.id!r}, by=…, reason=…)"
         return HealingResult(success=False, reason=why, interrupted_by=GuardName.APPROVAL)
+
+    def _use(self, approval: Approval) -> bool:
+        """Spend an approval; written down before anything is done, for it is good for one healing, also after a crash."""
+        if not self._desk.guards.use(approval):
+            return False
+        used = attrs.evolve(approval, state=ApprovalState.USED)
+        self._desk.chronicle.note("approval", sync=True, approval=used.as_data())
+        return True
 
     def _act(self, level: LevelSpec) -> Steps[HealingResult | None]:
         """Run the actions of a level; a result if the healing ends with one of them."""
