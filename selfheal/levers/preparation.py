@@ -23,7 +23,8 @@ class RestartPreparation:
 
     Args:
         steps: name → called with the reason, in this order: stop taking in work, write down what is in memory.
-        undo: name → called with the reason to undo it; a step without one is not undone.
+        undo: name → called with the reason to undo it; harmless where there is nothing to undo. A step without one is
+            not undone.
 
     Raises:
         ConfigError: if there is no step, something cannot be called, or ``undo`` names no step.
@@ -61,9 +62,9 @@ class RestartPreparation:
         return self._done
 
     def cancel(self, reason: str) -> tuple[str, ...]:
-        """Undo the steps, latest first; return the names of those undone now."""
-        done, self._done = self._done, ()
-        undone = tuple(name for name in reversed(done) if name in self._undo)
+        """Undo all steps, latest first, done or not: who did them may have died. Return the names of those undone."""
+        self._done = ()
+        undone = tuple(name for name in reversed(self._steps) if name in self._undo)
         for name in undone:
             self._undo[name](reason)
         return undone

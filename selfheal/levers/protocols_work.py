@@ -76,4 +76,4 @@ class PreparingRestart(Protocol):
         """Get ready: take in no more work, write down what is in memory; or raise."""
 
     def cancel(self, reason: str, /) -> object:
-        """Go on as before."""
+        """Go on as before. Harmless where there is nothing to undo, or only part of it."""

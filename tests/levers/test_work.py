@@ -163,7 +163,6 @@ def test_preparation_that_fails_is_taken_back() -> None:
     assert told == ["a", "b", "b undone", "a undone"]
     assert caught.value.__notes__ == ["and undoing step 'b' raised ValueError: stuck"]
     assert not ready.prepared
-    assert ready.cancel("no") == ()
 
 
 def test_preparation_is_done_once() -> None:
@@ -174,6 +173,9 @@ def test_preparation_is_done_once() -> None:
     assert ready.prepare("x") == ()
     assert ready.cancel("y") == ("a",)
     assert told == ["x", "x", "y"]
+    assert not ready.prepared
+    assert RestartPreparation({"a": told.append}, {"a": told.append}).cancel("z") == ("a",), "after a crash"
+    assert told[-1] == "z"
     wrong: list[tuple[Any, Any]] = [({}, None), ({"a": 1}, None), ({"a": print}, {"b": print})]
     for steps, undo in wrong:
         with pytest.raises(ConfigError):

@@ -134,14 +134,13 @@ class ReorderTasks(BaseAction):
         return {"moved": moved}
 
     def probe(self, call: ActionCall, plan: Plan) -> Probed:
-        """Whether those that are there have the new one, or the old one; else it cannot be told."""
+        """Done where all that are there have the new one. Else it cannot be told.
+
+        What a lever says of a priority may be what the task was put with, if its process does not know of the change.
+        """
         now = call.lever("order", Reordering).priorities(call.target)
-        there = {task: now[int(task)] for task in plan["old"] if int(task) in now}
-        if not there:
-            return Probed.UNKNOWN
-        if all(rank == plan["priority"] for rank in there.values()):
-            return Probed.DONE
-        return Probed.NOT_DONE if all(plan["old"][task] == rank for task, rank in there.items()) else Probed.UNKNOWN
+        there = [now[int(task)] for task in plan["old"] if int(task) in now]
+        return Probed.DONE if there and all(rank == plan["priority"] for rank in there) else Probed.UNKNOWN
 
     def verify(self, call: ActionCall, plan: Plan, receipt: Receipt) -> bool:
         """Whether all that are still there have the new one."""
@@ -153,9 +152,8 @@ class ReorderTasks(BaseAction):
         lever = call.lever("order", Reordering)
         now, left = lever.priorities(call.target), list[str]()
         for task, old in plan["old"].items():
-            rank = now.get(int(task), old)
-            if rank == plan["priority"]:
+            if now.get(int(task), old) in (old, plan["priority"]):
                 lever.reprioritise(int(task), priority=old)
-            elif rank != old:
+            else:
                 left.append(task)
         return f"tasks {', '.join(left)} are left as they are: somebody changed them since" if left else None

@@ -184,17 +184,17 @@ class PrepareRestart(BaseAction):
         return {"prepared": lever.prepared}
 
     def probe(self, call: ActionCall, plan: Plan) -> Probed:
-        """Whether it is ready; where it is not, some of its steps may have been done."""
+        """Done where it is ready. Where it is not, some of its steps may have been done: that cannot be told."""
         prepared = call.lever("restart_preparation", PreparingRestart).prepared
-        return Probed.DONE if prepared else Probed.NOT_DONE
+        return Probed.DONE if prepared else Probed.UNKNOWN
 
     def verify(self, call: ActionCall, plan: Plan, receipt: Receipt) -> bool:
         """Whether it is ready."""
         return call.lever("restart_preparation", PreparingRestart).prepared
 
     def rollback(self, call: ActionCall, plan: Plan, receipt: Receipt | None) -> str | None:
-        """Go on as before, if it is ready for a restart."""
+        """Go on as before, if it is ready for a restart, or in doubt whether it is in part."""
         lever = call.lever("restart_preparation", PreparingRestart)
-        if lever.prepared:
+        if lever.prepared or receipt is None:
             lever.cancel(f"undone: {plan['reason']}")
         return None
