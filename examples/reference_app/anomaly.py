@@ -5,6 +5,7 @@ Source: Liu, Ting and Zhou, "Isolation Forest", ICDM 2008; scikit-learn's ``Isol
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 from collections.abc import Sequence
@@ -27,8 +28,8 @@ Moment = Sequence[float]
 class AnomalyScore:
     """Learns from the first moments with traffic, then scores the later ones.
 
-    A score is between 0, as usual as those learnt mostly were, and 1, as unusual as the forest can tell: beyond all
-    that was learnt, in every respect.
+    A score is between 0, as usual as those learnt mostly were, and 1, beyond all that was learnt in two features at
+    once, or in more. What is odd in one alone scores in between: that has strategies of its own.
 
     Args:
         learn_from: moments to learn from.
@@ -38,7 +39,7 @@ class AnomalyScore:
         self._learn_from = learn_from
         self._learnt: list[list[float]] = []
         self._forest: IsolationForest | None = None
-        self._usual, self._utmost = 0.0, 1.0
+        self._usual, self._odd = 0.0, 1.0
 
     @property
     def ready(self) -> bool:
@@ -58,7 +59,7 @@ class AnomalyScore:
                 self._forest = self._learn()
             return math.nan
         (raw,) = -self._forest.score_samples([_even(moment)])
-        return float(min(max((raw - self._usual) / (self._utmost - self._usual), 0.0), 1.0))
+        return float(min(max((raw - self._usual) / (self._odd - self._usual), 0.0), 1.0))
 
     def _learn(self) -> IsolationForest:
         import numpy  # these two take a second to import: not before they are needed
@@ -67,13 +68,25 @@ class AnomalyScore:
         # A feature that was always the same would be in no tree, and no difference in it ever seen: hence the blur.
         chance = numpy.random.default_rng(SEED)
         seen = numpy.array(self._learnt)
-        blurred = seen + chance.uniform(-1.0, 1.0, seen.shape) * BLUR
+        blurred = numpy.concatenate([seen + chance.uniform(-1.0, 1.0, seen.shape) * BLUR for _ in range(4)])
         forest = IsolationForest(n_estimators=TREES, random_state=SEED).fit(blurred)
         self._usual = float(numpy.median(-forest.score_samples(seen)))
-        beyond = [blurred.max(axis=0) + BLUR, blurred.min(axis=0) - BLUR]
-        self._utmost = float(max(-forest.score_samples(beyond)))
+        below, above = blurred.min(axis=0) - BLUR, blurred.max(axis=0) + BLUR
+        odd = _odd_in_two(list(numpy.median(seen, axis=0)), list(below), list(above))
+        self._odd = float(numpy.median(-forest.score_samples(odd)))
         logger.info("the anomaly score has learnt from %d moments of %s", len(seen), ", ".join(FEATURES))
         return forest
+
+
+def _odd_in_two(usual: list[float], below: list[float], above: list[float]) -> list[list[float]]:
+    """The usual moment with two features beyond all that was learnt: each pair of them, up and down."""
+    made = []
+    for one, other in itertools.combinations(range(len(usual)), 2):
+        for first, second in itertools.product((below, above), repeat=2):
+            moment = usual.copy()
+            moment[one], moment[other] = first[one], second[other]
+            made.append(moment)
+    return made
 
 
 def _even(moment: Moment) -> list[float]:

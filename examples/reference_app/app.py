@@ -14,12 +14,14 @@ from examples.reference_app.config import AppConfig
 from examples.reference_app.detection import Detection
 from examples.reference_app.door import Door
 from examples.reference_app.gateway import Gateway, WayBack, provider_limit
+from examples.reference_app.healing import make_engine
 from examples.reference_app.indexer_process import IndexerProcess
 from examples.reference_app.keys import VARIABLE, KeyPool
 from examples.reference_app.provider_process import ProviderProcess, issue_key
 from examples.reference_app.repair import Repair
 from examples.reference_app.request_log import RequestLog
-from examples.reference_app.sampler import INDEXER, PROVIDER, Sampler
+from examples.reference_app.sampler import INDEXER, PROVIDER, WORKERS, Sampler
+from examples.reference_app.services import Service, Services, WorkInHand
 from examples.reference_app.stopping import StopReport
 from examples.reference_app.telling import Telling
 from examples.reference_app.upstream import DocumentRefusedError, Upstream, UpstreamError
@@ -29,16 +31,15 @@ from selfheal import (
     CircuitBreaker,
     DormantController,
     EventBus,
-    ExponentialBackoff,
     FeatureFlags,
-    Healer,
     StatusReport,
     TaskRegistry,
 )
 from selfheal.errors import ConcurrencyLimitedError
+from selfheal.healing import StrategyEngine
 from selfheal.integrations.asgi import asgi_app
 from selfheal.integrations.http import SteeringApi
-from selfheal.levers import CacheControl
+from selfheal.levers import CacheControl, Levers
 from selfheal.policies.breaker import BreakerRegistry
 from selfheal.policies.dormancy import ResumeRecord
 from selfheal.resources import ResourceBudget
@@ -92,15 +93,15 @@ class ReferenceApp:
             events=self.events,
             workers_failed=lambda: self.workers.failed,
         )
-        self.healer = self._make_healer()
-        self.sampler = self._make_sampler()
         self.tasks = TaskRegistry(events=self.events)
         self.cache_control = CacheControl("summary cache", self.cache, events=self.events)
         self.budget = self._make_budget()
         self.door = Door(config.rate_limit, config.burst, self.budget, self.events)
+        self.telling = Telling(state, lambda: self.report.as_dict(), config.webhook, self.events)
+        self.engine = self._make_engine()
+        self.sampler = self._make_sampler()
         self.report = self._make_report()
-        self.telling = Telling(state, self.report.as_dict, config.webhook, self.events)
-        steering = Steering(healer=self.healer, breakers=self.breakers, tasks=self.tasks, events=self.events)
+        steering = Steering(healer=self.engine.healer, breakers=self.breakers, tasks=self.tasks, events=self.events)
         self.web = Web(self.gateway, self.door, asgi_app(SteeringApi(self.report, steering, token=config.token)))
 
     def start(self) -> None:
@@ -112,14 +113,14 @@ class ReferenceApp:
         self.process.start()
         self.indexer.start()
         self.workers.start()
-        self.healer.subscribe()
+        self.engine.subscribe()
         self.register_tasks()
 
     def register_tasks(self) -> None:
         """Register the background tasks; those that are there already are replaced, never doubled."""
         config, owner = self.config, __name__
         self.tasks.register_interval("detection", self._detect, config.detection_every, owner=owner)
-        self.healer.register(
+        self.engine.register(
             self.tasks, every=config.healing_every, preventive_every=config.preventive_every, owner=owner
         )
         self.tasks.register_interval(TRIM, self._trim, config.trim_every, owner=owner)
@@ -127,7 +128,7 @@ class ReferenceApp:
 
     def stop(self) -> StopReport:
         """End everything, in reverse, within ``stop_timeout`` and what the processes take; tell what is left."""
-        self.healer.stop()
+        self.engine.close()
         self.budget.close()
         ended = self.tasks.shutdown(timeout=self.config.stop_timeout)
         self.web.close()
@@ -169,7 +170,7 @@ class ReferenceApp:
 
     def _make_sampler(self) -> Sampler:
         return Sampler(
-            lambda metric, value, target: None,
+            self.engine.observe,
             processes={PROVIDER: lambda: self.process.pid, INDEXER: lambda: self.indexer.pid},
             calls=self.gateway.calls,
             workers=self.workers,
@@ -191,7 +192,7 @@ class ReferenceApp:
             events=self.events,
         )
 
-    def _make_healer(self) -> Healer:
+    def _make_engine(self) -> StrategyEngine:
         repair = Repair(
             keys=self.keys,
             process=self.process,
@@ -207,24 +208,40 @@ class ReferenceApp:
             resume_conditions=RESUME_CONDITIONS,
         )
         dormancy.on_resume(self._reopen)
-        return Healer(
-            repair.heal,
-            preventive=repair.prevent,
-            flags=self.flags,
+        return make_engine(
+            self.config,
+            levers=self._levers(),
+            repair=repair,
             dormancy=dormancy,
             # No text makes this one permanent: a key can come back in .env.local while the healer still tries. Ten
             # failures in a row do, and the pace of the ten is the backoff's: half an hour with the default numbers.
             breaker=self._breaker(HEALER, permanent_on=()),
-            backoff=ExponentialBackoff(base=self.config.backoff_base, cap=self.config.backoff_cap),
+            flags=self.flags,
             events=self.events,
-            # Detection raises a problem anew at each look; what two looks did not find is no problem any more.
-            alert_ttl=2.5 * self.config.detection_every,
-            check_every=self.config.detection_every,
+        )
+
+    def _levers(self) -> Levers:
+        """What the strategies may pull."""
+        workers = self.workers
+        services = {
+            PROVIDER: Service(restart=self.process.restart, status=self.process.status),
+            INDEXER: Service(restart=self.indexer.restart, status=self.indexer.status),
+            WORKERS: Service(restart=workers.restart, status=workers.status),
+        }
+        return Levers(
+            rate_limiter=self.door.limiter,
+            cache=self.cache_control,
+            services=Services(services),
+            fallback=self.gateway.fallback,
+            workers=workers.pool,
+            queue=WorkInHand(workers),
+            notifier=self.telling.notifiers,
+            snapshotter=self.telling.snapshotter,
         )
 
     def _make_report(self) -> StatusReport:
         return StatusReport(
-            healer=self.healer,
+            healer=self.engine.healer,
             breakers=self.breakers,
             tasks=self.tasks,
             flags=self.flags,
@@ -232,13 +249,15 @@ class ReferenceApp:
                 "llm": self._llm_section,
                 "gateway": self._gateway_section,
                 "door": self.door.section,
-                "cache": self._cache_section,
+                "cache": self.cache.section,
                 "upstreamLimit": self.gateway.limit_section,
-                "fallback": self._fallback_section,
+                "fallback": self.gateway.fallback_section,
                 "queue": self.workers.queue_section,
                 "workers": self.workers.section,
+                "indexer": self.indexer.section,
                 "budget": self.budget.section,
                 "measured": self.sampler.section,
+                "strategies": self.engine.section,
             },
             base_url=self.config.address,
         )
@@ -287,19 +306,6 @@ class ReferenceApp:
             },
             "requests": {"ok": tally.ok, "degraded": tally.degraded, "rejected": tally.rejected},
             "problems": [alert.message for alert in self.detection.open],
-        }
-
-    def _cache_section(self) -> Mapping[str, Any]:
-        return {"enabled": self.cache.enabled, "entries": len(self.cache), "hits": self.cache.hits}
-
-    def _fallback_section(self) -> Mapping[str, Any]:
-        shown = self.gateway.fallback.snapshot()
-        return {
-            "active": shown.active,
-            "reason": shown.reason,
-            "since": round(shown.since * 1000),
-            "switches": shown.switches,
-            "lastProbeError": shown.last_probe_error,
         }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
+from typing import Any
 
 from selfheal.clock import SYSTEM_CLOCK, Clock
 
@@ -75,6 +76,10 @@ class SummaryCache:
         """Forget all."""
         with self._lock:
             self._kept.clear()
+
+    def section(self) -> dict[str, Any]:
+        """The cache, for the status."""
+        return {"enabled": self.enabled, "entries": len(self), "hits": self.hits}
 
     def __len__(self) -> int:
         return len(self._kept)

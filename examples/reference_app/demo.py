@@ -1,8 +1,8 @@
-"""A guided incident: ``python -m examples.reference_app.demo``. Exit code 0 only if it healed as it should.
+"""Six faults and a guided incident: ``python -m examples.reference_app.demo``. Exit code 0 only if all went well.
 
 The app runs with the default policy, a hundred times faster: detection every 3 s instead of 300, a backoff
-from 50 ms to 6 s instead of 5 s to 600, breakers open for 0.6 s instead of 60. Nothing else is different:
-the provider is a process, the faults are real, and every step is what an operator would do.
+from 50 ms to 6 s instead of 5 s to 600, breakers open for 0.6 s instead of 60, the six strategies that ship with
+all their durations divided by 100. The processes and the faults are real, and every step is what an operator would do.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import tempfile
 from pathlib import Path
 
 from examples.reference_app.app import HEALER, UPSTREAM
+from examples.reference_app.drills import VARIABLE as DRILLS
+from examples.reference_app.faults import OPTIONS, Faults
 from examples.reference_app.observer import Observer
 from examples.reference_app.running import NotSeenError, RunningApp, is_free, survivors
 from examples.reference_app.story import Story
@@ -26,10 +28,11 @@ SPEED = 100.0
 LIMIT = 90.0
 _POLICY = ExponentialBackoff()
 _NEWS = "all resume checks pass"
-_HEADER = """selfheal: a service that heals itself and knows when to stop. A guided incident.
+_HEADER = """selfheal: a service that heals itself and knows when to stop. Six faults, and a guided incident.
 
 The policy is the default one, 100 times faster: detection every 3 s (300), healing again after 50 ms, 100 ms
-… 6 s (5 s, 10 s … 600 s), circuit breakers open for 0.6 s (60 s). The processes and the faults are real.
+… 6 s (5 s, 10 s … 600 s), circuit breakers open for 0.6 s (60 s), the strategies that ship by 3 s for 5 min.
+A second in which the queue stands still counts for 20. The processes and the faults are real.
 State and log of the service: {directory}"""
 
 
@@ -54,6 +57,7 @@ class Demo:
         """
         self.starts()
         self.serves()
+        Faults(self._app, self._story).run()
         self.heals_a_killed_provider()
         self.outlasts_a_failing_provider()
         keys = self._app.keys()
@@ -87,16 +91,18 @@ class Demo:
 
     def heals_a_killed_provider(self) -> None:
         """A dead process is found and restarted with nobody's help."""
-        pid = self._seen.provider()["pid"]
+        before = self._seen.provider()
+        pid = before["pid"]
         self._story.chapter("The provider process is killed")
         self._story.typed(f"kill -KILL {pid}")
         os.kill(pid, signal.SIGKILL)
-        self._app.wait_for(lambda: self._app.healing()["successfulHealings"] >= 1, "the provider healed")
+        self._app.wait_for(lambda: self._seen.provider()["pid"] not in (None, pid), "the provider healed")
+        self._app.wait_for(lambda: not self._seen.problems(), "no problem left")
         status = self._seen.see("selfHealing", "gateway.provider")
         provider = status["gateway"]["provider"]
         self._story.expect(
             "a killed provider is healed by itself",
-            provider["running"] and provider["pid"] != pid and provider["restarts"] == 1,
+            provider["running"] and provider["pid"] != pid and provider["restarts"] == before["restarts"] + 1,
             f"process {pid} replaced by {provider['pid']}, {self._story.seconds:.0f} s into the demo",
         )
         sent = self._seen.send(2)
@@ -276,7 +282,7 @@ def main() -> int:
     story = Story()
     directory = Path(tempfile.mkdtemp(prefix="selfheal-demo-"))
     print(_HEADER.format(directory=directory))
-    app = RunningApp(directory, speed=SPEED)
+    app = RunningApp(directory, speed=SPEED, options=OPTIONS, environ={DRILLS: "1"})
     try:
         Demo(app, story).run()
     except (NotSeenError, OSError, RuntimeError) as error:

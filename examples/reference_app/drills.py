@@ -17,11 +17,11 @@ class Drill:
     """A fault of this process, off until the process gets USR1.
 
     Attributes:
-        struck: whether it got it.
+        struck: how often it got it.
     """
 
     def __init__(self) -> None:
-        self.struck = False
+        self.struck = 0
 
     def arm(self) -> None:
         """Be struck by USR1 from now on, if drills are allowed. To be called in the main thread."""
@@ -29,4 +29,4 @@ class Drill:
             signal.signal(signal.SIGUSR1, self._strike)
 
     def _strike(self, number: int, frame: FrameType | None) -> None:
-        self.struck = True
+        self.struck += 1

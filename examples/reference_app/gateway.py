@@ -180,6 +180,17 @@ class Gateway:
             "latency": None if shown.latency is None else round(shown.latency * 1000),
         }
 
+    def fallback_section(self) -> dict[str, Any]:
+        """Who makes the summaries, for the status; ``since`` in milliseconds."""
+        shown = self.fallback.snapshot()
+        return {
+            "active": shown.active,
+            "reason": shown.reason,
+            "since": round(shown.since * 1000),
+            "switches": shown.switches,
+            "lastProbeError": shown.last_probe_error,
+        }
+
     def _reply(self, text: str, sentences: int, criticality: Criticality) -> Reply:
         kept = self._cache.get(text, sentences)
         if kept is not None:

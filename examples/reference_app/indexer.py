@@ -67,12 +67,13 @@ def main(argv: list[str] | None = None) -> int:
 
 def run_away(over: threading.Event) -> None:
     """What a drill does: work that somebody forgot to end, in more threads than there should be."""
+    data = bytes(1_000_000)
 
     def burn() -> None:
         while not over.is_set():
-            hashlib.sha256(bytes(1_000_000))  # lets the other threads go on meanwhile
+            hashlib.sha256(data)  # lets the other threads go on meanwhile
 
-    for _ in range(2):
+    for _ in range(3):
         threading.Thread(target=burn, daemon=True).start()
     burn()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from examples.reference_app.drills import VARIABLE
 from examples.reference_app.provider_process import environment_of
@@ -69,6 +70,13 @@ class IndexerProcess:
     def pid(self) -> int | None:
         """Its process id; ``None`` while it does not run."""
         return self.status().pid if self._begun else None
+
+    def section(self) -> dict[str, Any]:
+        """The indexer, for the status."""
+        if not self._begun:
+            return {"state": "new", "pid": None, "lastExit": None}
+        shown = self.status()
+        return {"state": shown.state, "pid": shown.pid, "lastExit": shown.last_exit}
 
     def stop(self) -> None:
         """End it, for good: first by TERM, then by KILL to its whole group; at most 4 s."""

@@ -109,14 +109,14 @@ class Sampler:
 
 
 class CpuMeter:
-    """The CPU that one process takes, over about a second: what is shorter is mostly chance.
+    """The CPU that one process takes, over about two seconds: what is shorter is mostly chance.
 
     Args:
         pid: the process, or ``None`` where there is none.
         clock: for the time between two looks.
     """
 
-    OVER = 1.0
+    OVER = 2.0
     MOST = 100.0
     """Of one core. A process that takes more is not worse for that: one core is more than any of these may have."""
 
@@ -126,7 +126,7 @@ class CpuMeter:
         self._seen: deque[tuple[float, float]] = deque()
 
     def percent(self) -> float:
-        """Percent of one core since up to a second ago, 100 at most; NaN at the first look, and without a process."""
+        """Percent of one core, 100 at most; NaN at the first look, and without a process."""
         try:
             times = psutil.Process(self.pid).cpu_times() if self.pid is not None else None
         except psutil.NoSuchProcess:  # it ended since: the next look finds the new one

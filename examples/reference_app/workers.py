@@ -12,6 +12,7 @@ import logging
 import math
 import threading
 import uuid
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from selfheal.supervision import PoolState, PoolStopReport, TaskResult, WorkerPo
 logger = logging.getLogger("reference_app.workers")
 
 _TARGET = "examples.reference_app.summary_task:summarise"
+READY_WITHIN = 20.0
 _TRIAL = "trial"
 _MIB = 1024 * 1024
 
@@ -157,7 +159,9 @@ class SummaryWorkers:
         return answer["summary"]
 
     def restart(self) -> None:
-        """Replace every worker at once. What they have in hand goes back to the queue, and is done by the new ones.
+        """Replace every worker at once, and wait until the new ones can work, for :data:`READY_WITHIN` seconds at most.
+
+        What the old ones had in hand goes back to the queue, and is done by the new ones.
 
         Raises:
             PoolFailedError: if the pool gave up: then a person is needed.
@@ -165,16 +169,18 @@ class SummaryWorkers:
         shown = self.pool.snapshot()
         if shown.state is PoolState.FAILED:
             raise PoolFailedError(shown.name, shown.reason)
-        for worker in shown.workers:
+        old = {worker.name for worker in shown.workers}
+        for name in old:
             with contextlib.suppress(NotFoundError):  # it has ended meanwhile
-                self.pool.restart(worker.name, kill=True, reason="all are replaced", by="healer")
+                self.pool.restart(name, kill=True, reason="all are replaced", by="healer")
         self.restarts += 1
+        end = self._clock.monotonic() + READY_WITHIN
+        while self._clock.monotonic() < end and not self._ready(without=old):
+            self._clock.sleep(0.02)
 
     def status(self) -> dict[str, Any]:
         """How the workers are, as ``restart_service`` looks at it: a restart makes a new generation."""
-        shown = self.pool.snapshot()
-        there = sum(worker.phase in ("IDLE", "BUSY") for worker in shown.workers)
-        return {"state": shown.state.value, "generation": self.restarts, "ready": there >= shown.size}
+        return {"state": self.pool.snapshot().state.value, "generation": self.restarts, "ready": self._ready()}
 
     def try_out(self) -> None:
         """Have a worker summarise a short text, for nobody: so that a queue that is stuck shows before it is needed."""
@@ -252,6 +258,12 @@ class SummaryWorkers:
             "redelivered": shown.redelivered,
             "givenUp": shown.buried,
         }
+
+    def _ready(self, without: Collection[str] = ()) -> bool:
+        """Whether as many workers as there are to be can work, and none of some others is there."""
+        shown = self.pool.snapshot()
+        there = [worker.name for worker in shown.workers if worker.phase in ("IDLE", "BUSY")]
+        return len(there) >= shown.size and not set(there) & set(without)
 
     def _arrived(self, result: TaskResult) -> None:
         """In the pool's thread: hand the result to the request that waits for it, if it still does."""

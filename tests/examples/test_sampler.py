@@ -115,7 +115,7 @@ def test_more_than_a_core_is_a_core() -> None:
     assert meter.percent() == 100.0
 
 
-def test_cpu_is_that_of_the_last_second() -> None:
+def test_cpu_is_that_of_the_last_two_seconds() -> None:
     """What a process took before is forgotten."""
     clock = FakeClock()
     meter = CpuMeter(os.getpid(), clock)
