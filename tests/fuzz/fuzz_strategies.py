@@ -6,8 +6,8 @@
     python -m tests.fuzz.fuzz_strategies -max_total_time=3600 -timeout=5 -len_control=0 /tmp/strategies-found
 
 Any bytes, read as JSON, as TOML, and as directions by which data like that of a strategy is put together, have to
-become a whole set of strategies, or to be refused by one ``InvalidConfigError`` that can be shown. A refusal takes at most
-50 ms of the processor; a set is made of its own data, as the same.
+become a whole set of strategies, or to be refused by one ``InvalidConfigError`` that can be shown. A refusal takes at
+most 50 ms of the processor; a set is made of its own data, as the same.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ SHIPPED = Path(__file__).parents[2] / "selfheal" / "healing" / "strategies" / "s
 
 WORDS = (
     "name description trigger alerts labels targets severity keep_firing_for priority grace_period level levels "
-    "actions max_attempts_per_hour settle verify rollback enabled when approval do target levers params timeout on_failure "
-    "undo_after by condition samples within tolerance metric op value for clear all any not label equals in factor "
-    "version strategies $schema log rate_limit restart_service clear_cache notify soft hard critical warning abort > "
-    "5m a>1 1h30m alert actions x cpu>80"
+    "actions max_attempts_per_hour settle verify rollback enabled when approval do target levers params timeout "
+    "on_failure undo_after by condition samples within tolerance metric op value for clear all any not label equals in "
+    "factor version strategies $schema log rate_limit restart_service clear_cache notify soft hard critical warning "
+    "abort > 5m a>1 1h30m alert actions x cpu>80"
 )
 KNOWN = [*WORDS.split(), "", "cpu > 80 for 5m clear 70", "not (a > 1 or label.b == 'c')", "\ud800", "\0", "a" * 300]
 NUMBERS = [0, 1, -1, 3, 300, 0.5, 1e308, -0.0, 2**63, 10**400, float("nan"), float("inf"), True, False, None]
