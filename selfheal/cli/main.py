@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from selfheal import __version__
-from selfheal.cli import journal
+from selfheal.cli import journal, schema
 from selfheal.errors import SelfhealError
 
 OK: Final = 0
@@ -54,4 +54,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"selfheal {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     journal.add_to(commands)
+    schema.add_to(commands)
     return parser
