@@ -61,13 +61,13 @@ class RedistributeTasks(BaseAction):
         wanted = sorted(held or ()) if worker == EVERYBODY else [worker]
         if held is not None and not any(held.get(name) for name in wanted):
             return Skip("nobody holds tasks" if worker == EVERYBODY else f"{worker} holds no tasks")
-        return {"workers": wanted, "held": {name: (held or {}).get(name) for name in wanted}}
+        return {"targets": wanted, "held": {name: (held or {}).get(name) for name in wanted}}
 
     def run(self, call: ActionCall, plan: Plan) -> Receipt:
         """Take them away, worker by worker."""
         queue = call.lever("queue", TaskRedistribution)
         moved: dict[str, int] = {}
-        for worker in plan["workers"]:
+        for worker in plan["targets"]:
             call.go_on()
             moved[worker] = queue.redistribute(worker)
         return {"moved": moved}
@@ -84,7 +84,7 @@ class RedistributeTasks(BaseAction):
 
 
 def _left(held: Mapping[str, int], plan: Plan) -> bool:
-    return any(held.get(worker) for worker in plan["workers"])
+    return any(held.get(worker) for worker in plan["targets"])
 
 
 def _holders(call: ActionCall) -> Mapping[str, int] | None:

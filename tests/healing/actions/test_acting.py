@@ -144,9 +144,10 @@ def test_rate_limit_by_factor_or_rate_never_below_its_minimum(params: dict[str, 
 
 
 def test_rate_limit_skips_what_is_slow_already() -> None:
-    """It never raises a rate."""
-    call, levers = recorded("rate_limit", rate=200.0)
-    assert skipped(call, "rate_limit") == "the rate is 100 a second already"
+    """It never raises a rate, nor sets the one there is."""
+    for params in ({"rate": 200.0}, {"rate": 100.0}, {"factor": 1.0}):
+        call, levers = recorded("rate_limit", None, **params)
+        assert skipped(call, "rate_limit") == "the rate is 100 a second already"
     levers.rate_limiter.rate = 0.5
     assert skipped(recorded("rate_limit", levers)[0], "rate_limit") == "the rate is 0.5 a second already"
 
@@ -538,7 +539,7 @@ def test_redistribute_names_everybody() -> None:
     call, levers = recorded("redistribute_tasks", worker="*")
     levers.queue.holders = {"w1": 2, "w2": 1, "w3": 0}
     plan = planned(call, "redistribute_tasks")
-    assert plan["workers"] == ["w1", "w2", "w3"]
+    assert plan["targets"] == ["w1", "w2", "w3"]
     assert BUILTIN.get("redistribute_tasks").run(call, plan) == {"moved": {"w1": 2, "w2": 1, "w3": 0}}
     assert skipped(call, "redistribute_tasks") == "nobody holds tasks"
     assert skipped(recorded("redistribute_tasks", worker="w9")[0], "redistribute_tasks") == "w9 holds no tasks"
