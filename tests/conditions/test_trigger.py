@@ -120,6 +120,37 @@ def test_keep_firing_bridges_a_dip() -> None:
     ]
 
 
+def test_each_dip_is_counted_from_its_own_begin() -> None:
+    """A dip that was bridged takes nothing from the time of the next."""
+    steps = [(0, 2.0), (1, 0.0), (9, 0.0), (10, 2.0), (11, 0.0), (19, 0.0), (21, 0.0)]
+    states = ["firing", "clearing", "clearing", "firing", "clearing", "clearing", "inactive"]
+
+    assert life("a > 1", *steps, keep=10.0) == states
+
+
+def test_what_ended_is_not_held_by_its_clear_any_more() -> None:
+    """After the trigger ended by another part, a part has to pass its value again, not only its clear."""
+    machine = TriggerMachine(parse("a > 80 clear 70 and b > 5"))
+    for now, a, b in [(1.0, 90.0, 6.0), (2.0, 75.0, 6.0), (3.0, 75.0, 1.0)]:
+        machine.update(now, {"a": a, "b": b}.get)
+    assert machine.state is INACTIVE
+
+    machine.update(4.0, {"a": 75.0, "b": 6.0}.get)
+    assert machine.state is INACTIVE
+    machine.update(5.0, {"a": 81.0, "b": 6.0}.get)
+    assert machine.state is FIRING
+
+
+def test_unknown_while_settling_adds_nothing_to_what_is_asked() -> None:
+    """However long it settles, no more than the time of ``for`` is asked for after it."""
+    machine = TriggerMachine(parse("a > 1 for 10s"))
+    machine.settle(100.0, 30.0)
+    for now, value in [(101.0, 2.0), (102.0, None), (120.0, 2.0)]:
+        machine.update(now, {"a": value}.get)
+
+    assert machine.due_at == 140.0
+
+
 def test_keep_firing_counts_no_unknown_time() -> None:
     """While it is unknown whether it is over, it does not get nearer to its end."""
     steps = [(0, 2.0), (1, 0.0), (5, 0.0), (50, None), (60, 0.0), (65, 0.0), (66, 0.0)]
