@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol, Unpack
+from typing import Any, Unpack
 
 from selfheal.clock import SYSTEM_CLOCK, Clock
 from selfheal.errors import ConfigError
@@ -16,7 +16,14 @@ from selfheal.healing.gate import Gate, OpenGate
 from selfheal.healing.listening import Listener
 from selfheal.healing.machine import HealerConfig, HealerOptions, Refused
 from selfheal.healing.records import GuardName, HealerSnapshot, HealingRecord, Lane
-from selfheal.healing.strategy import Strategy, preventive_strategy, runs_async, strategies_of
+from selfheal.healing.strategy import (
+    IntervalRegistry,
+    Strategy,
+    choose,
+    preventive_strategy,
+    runs_async,
+    strategies_of,
+)
 from selfheal.healing.sweeping import Sweeper
 from selfheal.policies.backoff import ExponentialBackoff
 from selfheal.policies.breaker import CircuitBreaker
@@ -24,13 +31,6 @@ from selfheal.policies.dormancy import DormantController
 from selfheal.policies.flags import FeatureFlags
 
 logger = logging.getLogger("selfheal.healing")
-
-
-class IntervalRegistry(Protocol):
-    """What :meth:`Healer.register` needs of a task registry."""
-
-    def register_interval(self, id: str, fn: Callable[[], Any], every: float, /, *, owner: str | None = None) -> object:
-        """Have ``fn`` called every so many seconds."""
 
 
 class Healer:
@@ -141,9 +141,9 @@ class Healer:
     def max_failing_attempts_per_hour(self) -> int:
         """Healings that can begin in any 3600 s if all fail and nobody resumes: 10 with the default numbers.
 
-        The greatest n, at most ``failure_limit``, for which the first n - 1 waits of the backoff (the
-        least that its jitter allows) add up to less than 3600 s; with ``concurrency`` above 1 it is
-        ``failure_limit + concurrency - 1``. Preventive healings have the same bound for themselves.
+        The greatest n, at most ``failure_limit``, for which the first n - 1 waits of the backoff (the least that its
+        jitter allows) add up to less than 3600 s; with ``concurrency`` above 1, ``failure_limit + concurrency - 1``.
+        Preventive healings have the same bound for themselves.
         """
         return self._attempts.most_failing
 
@@ -193,9 +193,8 @@ class Healer:
     def settle(self) -> None:
         """Begin no healing for ``config.settle`` seconds from now, because the clock jumped: a suspend or a step.
 
-        What was measured before it, or across it, says little about now. A second jump starts the time over;
-        a resume by a person does not end it. For hosts that notice jumps themselves; with :meth:`subscribe`
-        and a task registry on the same bus it happens by itself.
+        What was measured before it says little about now. A second jump starts the time over; a resume does not end
+        it. For hosts that notice jumps themselves; with :meth:`subscribe` and a task registry it happens by itself.
         """
         self._attempts.settle()
 
@@ -326,7 +325,7 @@ class Healer:
         return self._attempts.snapshot()
 
     def _handling(self, alert: Alert) -> Steps[HealingRecord]:
-        strategy, why = self._choose(alert)
+        strategy, why = choose(self.strategies, alert)
         if strategy is None:
             return self._attempts.memory.refused(alert, "", Refused(GuardName.STRATEGY, why))
         return (yield from self._attempts.attempt(Lane.HEALING, alert, strategy))
@@ -340,16 +339,6 @@ class Healer:
     def _preventing(self, strategy: Strategy) -> Steps[HealingRecord]:
         alert = Alert(kind="preventive", fingerprint="preventive", severity=Severity.INFO, at=self._clock.wall())
         return (yield from self._attempts.attempt(Lane.PREVENTIVE, alert, strategy))
-
-    def _choose(self, alert: Alert) -> tuple[Strategy | None, str]:
-        for strategy in self.strategies:
-            try:
-                if strategy.answers(alert):
-                    return strategy, ""
-            except Exception as error:
-                logger.exception("strategy %r raised when asked about %s", strategy.name, alert.fingerprint)
-                return None, f"strategy {strategy.name!r} could not be asked: {type(error).__name__}: {error}"
-        return None, f"no strategy answers {alert.kind!r}"
 
     def _need_preventive(self) -> Strategy:
         if self._preventive is None:

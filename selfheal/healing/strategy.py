@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,6 +12,15 @@ from selfheal.errors import ConfigError, HealingInterruptedError
 from selfheal.events import Alert
 from selfheal.healing.machine import Refused
 from selfheal.healing.records import GuardName
+
+logger = logging.getLogger("selfheal.healing")
+
+
+class IntervalRegistry(Protocol):
+    """What :meth:`Healer.register` needs of a task registry."""
+
+    def register_interval(self, id: str, fn: Callable[[], Any], every: float, /, *, owner: str | None = None) -> object:
+        """Have ``fn`` called every so many seconds."""
 
 
 class HealingContext:
@@ -138,6 +148,18 @@ def strategies_of(heal: object) -> tuple[Strategy, ...]:
     if len(set(names)) < len(names):
         raise ConfigError("Healer.heal", names, "strategies of different names")
     return found
+
+
+def choose(strategies: Iterable[Strategy], alert: Alert) -> tuple[Strategy | None, str]:
+    """The first strategy that answers an alert; or why there is none."""
+    for strategy in strategies:
+        try:
+            if strategy.answers(alert):
+                return strategy, ""
+        except Exception as error:
+            logger.exception("strategy %r raised when asked about %s", strategy.name, alert.fingerprint)
+            return None, f"strategy {strategy.name!r} could not be asked: {type(error).__name__}: {error}"
+    return None, f"no strategy answers {alert.kind!r}"
 
 
 def is_async(fn: object) -> bool:

@@ -27,12 +27,12 @@ from selfheal.healing.engine.people import People
 from selfheal.healing.engine.recovering import RecoveryReport
 from selfheal.healing.engine.restoring import Restorer
 from selfheal.healing.engine.run import Desk, HealingRun
-from selfheal.healing.healer import Healer, IntervalRegistry
+from selfheal.healing.healer import Healer
 from selfheal.healing.machine import HealerConfig
 from selfheal.healing.records import HealingRecord, HealingResult
 from selfheal.healing.strategies import StrategySet, StrategySpec
 from selfheal.healing.strategies.watching import StrategyFile
-from selfheal.healing.strategy import HealingContext, Strategy
+from selfheal.healing.strategy import HealingContext, IntervalRegistry, Strategy
 from selfheal.journal import Journal
 from selfheal.policies.approvals import Approval
 from selfheal.policies.backoff import ExponentialBackoff
@@ -136,7 +136,7 @@ class StrategyEngine:
             **given,
         )
         self.people = People(self._parts, levers, self.healer.dormancy, events)
-        self._restorer = Restorer(journal, self._parts, self.healer, dry_run=self.mode is Mode.DRY_RUN)
+        self._restorer = Restorer(journal, self._parts, self.healer, self.people, dry_run=self.mode is Mode.DRY_RUN)
         self._parts.guards.loaded = self._restorer.loaded
         self._parts.triggers.use(self.strategies)
         self._desk = Desk(
@@ -299,7 +299,7 @@ class StrategyEngine:
         return self.people.deny(id, by=by, reason=reason)
 
     def release(self, target: str, *, by: str, reason: str) -> None:
-        """Let a held target be healed again: a person has looked at it. ``NotFoundError`` if it is not held."""
+        """Let a held target be healed again, ``"*"`` all: a person has looked. ``NotFoundError`` if it is not held."""
         self.people.release(target, by=by, reason=reason)
 
     def silence(self, match: Mapping[str, Any], *, duration: float, by: str, reason: str) -> Silence:

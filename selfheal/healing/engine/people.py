@@ -48,9 +48,9 @@ class People:
         return self._kept(self._parts.guards.decide(id, ApprovalState.DENIED, by=by, reason=reason))
 
     def release(self, target: str, *, by: str, reason: str) -> None:
-        """Let a held target be healed again."""
-        self._parts.guards.unhold(target, by=by, reason=reason)
-        self._parts.chronicle.released(target, reason, by)
+        """Let a held target be healed again; ``"*"`` stands for all, which more held ones than have room need."""
+        for released in self._parts.guards.unhold(target, by=by, reason=reason):
+            self._parts.chronicle.released(released, reason, by)
 
     def silence(self, match: Mapping[str, Any], *, duration: float, by: str, reason: str) -> Silence:
         """Have alerts not answered for a while."""
