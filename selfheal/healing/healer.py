@@ -132,8 +132,7 @@ class Healer:
     def max_attempts_per_hour(self) -> int:
         """Healings that can begin in any 3600 s, whatever comes of them and however often it is resumed.
 
-        ``attempts_per_hour`` where it was given, else ``floor(3600 / backoff.base)``, from 1 to 100,000:
-        720 with the default numbers.
+        ``attempts_per_hour`` if given, else ``floor(3600 / backoff.base)``, from 1 to 100,000: 720 by default.
         """
         return self._attempts.most
 
