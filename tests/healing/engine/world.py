@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,15 +15,20 @@ from selfheal.healing.actions import ActionCall, ActionRegistry, Effect, Plan, P
 from selfheal.journal import Journal
 from selfheal.testing import FakeClock
 
-OK, SKIP, UNPLANNED, RAISES, HALF, LATE, LATE_FOR_NOTHING, STUCK, WORSE, USELESS, SWITCH_OFF, DOZE, KILLED, CUT = (
-    "ok skip unplanned raises half late late_for_nothing stuck worse useless switch_off doze killed cut".split()
-)
-"""What becomes of a use of an action.
-
-It helps; has nothing to do; cannot be planned; raises before it took effect, or after; is late, with or without
-effect; takes effect and cannot be undone; makes things worse; changes nothing; somebody switches healing off, or sends
-it to sleep, meanwhile; its process is killed before the effect, or after.
-"""
+OK = "ok"
+SKIP = "skip"
+UNPLANNED = "unplanned"
+RAISES = "raises"
+HALF = "half"
+LATE = "late"
+LATE_FOR_NOTHING = "late_for_nothing"
+STUCK = "stuck"
+WORSE = "worse"
+USELESS = "useless"
+SWITCH_OFF = "switch_off"
+DOZE = "doze"
+KILLED = "killed"
+CUT = "cut"
 FATES = (
     OK,
     SKIP,
@@ -39,6 +45,12 @@ FATES = (
     KILLED,
     CUT,
 )
+"""What becomes of a use of an action.
+
+It helps; has nothing to do; cannot be planned; raises before it took effect, or after; is late, with or without
+effect; takes effect and cannot be undone; makes things worse; changes nothing; somebody switches healing off, or sends
+it to sleep, meanwhile; its process is killed before the effect, or after.
+"""
 EFFECTS = {"turn": "reversible", "pair": "reversible", "restart": "irreversible", "tell": "neutral"}
 """The actions there are."""
 TIMEOUT = 20.0
@@ -60,23 +72,22 @@ class Witness(Protocol):
     def undoes(self, call: ActionCall, plan: Plan) -> None:
         """A lever is about to be put back."""
 
-    def undone(self, call: ActionCall) -> None:
-        """A lever was put back."""
-
 
 class WatchedJournal(Journal):
     """A journal whose entries are seen by a witness, whose disk may be full, and whose process may be killed."""
 
     faults = 0
 
-    def __init__(self, path: Path, clock: FakeClock, witness: Callable[[str, dict[str, Any]], None]) -> None:
+    def __init__(self, path: Path, world: World, witness: Callable[[str, dict[str, Any]], None]) -> None:
+        self.world = world
         self.witness = witness
-        super().__init__(path, clock=clock, sync="never")
+        super().__init__(path, clock=world.clock, sync="never")
 
     def append(self, type: str, /, *, sync: bool = False, **fields: Any) -> Any:
-        entry = super().append(type, sync=sync, **fields)
-        self.witness(type, dict(entry.fields))
-        return entry
+        with self.world.lives():
+            entry = super().append(type, sync=sync, **fields)
+            self.witness(type, dict(entry.fields))
+            return entry
 
     def _write(self, line: bytes) -> None:
         if self.faults:
@@ -115,6 +126,7 @@ class World:
         self._stuck: set[str] = set()
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
+        self._life = threading.RLock()
 
     def actions(self) -> ActionRegistry:
         """The four actions, all acting on this world."""
@@ -148,10 +160,10 @@ class World:
     def _runner(self, name: str) -> Callable[[ActionCall, Plan], Any]:
         def run(call: ActionCall, plan: Plan) -> Any:
             fate = plan["fate"]
-            self._living()
-            self.calls.append(("run", call.key, call.target))
-            if self.witness is not None:
-                self.witness.runs(call, list(plan["targets"]), destructive=name == "restart")
+            with self.lives():
+                self.calls.append(("run", call.key, call.target))
+                if self.witness is not None:
+                    self.witness.runs(call, list(plan["targets"]), destructive=name == "restart")
             if fate == RAISES:
                 raise RuntimeError("refused by the lever")
             if fate == LATE_FOR_NOTHING:
@@ -165,9 +177,9 @@ class World:
         return run
 
     def _take_effect(self, call: ActionCall, plan: Plan, fate: str) -> None:
-        for target in plan["targets"]:
-            self.settings[target] = plan["new"]
-        self.receipts.add(call.key)
+        with self.lives():
+            self.settings.update(dict.fromkeys(plan["targets"], plan["new"]))
+            self.receipts.add(call.key)
         if fate == CUT:
             self.kill()
         if fate == STUCK:
@@ -194,29 +206,33 @@ class World:
                     del self.ill[metric, target]
 
     def _probe(self, call: ActionCall, plan: Plan) -> Probed:
-        self._living()
+        with self.lives():
+            probed = Probed.DONE if call.key in self.receipts else Probed.NOT_DONE
         if plan["new"] % 4 == 0:
             return Probed.UNKNOWN
-        return Probed.DONE if call.key in self.receipts else Probed.NOT_DONE
+        return probed
 
     def _undo(self, call: ActionCall, plan: Plan, receipt: Any) -> None:
-        self._living()
-        self.calls.append(("undo", call.key, call.target))
-        if self.witness is not None:
-            self.witness.undoes(call, plan)
+        with self.lives():
+            self.calls.append(("undo", call.key, call.target))
+            if self.witness is not None:
+                self.witness.undoes(call, plan)
         if call.key in self._stuck:
             raise RuntimeError("cannot be put back")
         for target, old in plan["old"].items():
             if self.settings.get(target) == plan["new"]:
                 self.settings[target] = old
-        if self.witness is not None:
-            self.witness.undone(call)
 
     def kill(self) -> None:
         """End the process."""
-        self.alive = False
+        with self._life:
+            self.alive = False
         raise Killed
 
-    def _living(self) -> None:
-        if not self.alive:
-            raise Killed
+    @contextlib.contextmanager
+    def lives(self) -> Iterator[None]:
+        """Something that the process does while it lives: all of it, or nothing."""
+        with self._life:
+            if not self.alive:
+                raise Killed
+            yield
