@@ -704,3 +704,39 @@ def test_parameters_out_of_range_are_refused() -> None:
     for name, params in refused.items():
         with pytest.raises(ConfigError):
             BUILTIN.get(name).params(**params)
+
+
+def test_redistribution_ends_between_two_workers() -> None:
+    """Told to end, it takes no further worker's tasks; what it took is seen as in doubt."""
+    call, levers = recorded("redistribute_tasks", worker="*")
+    levers.queue.holders = {"w1": 2, "w2": 1}
+    action, plan = BUILTIN.get("redistribute_tasks"), planned(call, "redistribute_tasks")
+    with pytest.raises(HealingInterruptedError, match="action run:0 was cancelled"):
+        action.run(attrs.evolve(call, cancelled=lambda: bool(levers.pulls)), plan)
+
+    assert levers.queue.holders == {"w2": 1}
+    assert action.probe(call, plan) is Probed.UNKNOWN
+
+
+def test_a_restart_prepared_in_part_is_cancelled_when_in_doubt() -> None:
+    """Whoever prepared it may have died half-way: in doubt it is cancelled, and after a receipt only if it holds."""
+
+    class Half:
+        prepared = False
+
+        def __init__(self) -> None:
+            self.cancelled: list[str] = []
+
+        def prepare(self, reason: str) -> None: ...
+
+        def cancel(self, reason: str) -> None:
+            self.cancelled.append(reason)
+
+    half = Half()
+    call, _ = recorded("prepare_restart", RecordingLevers(restart_preparation=half), reason="memory")
+    action, plan = BUILTIN.get("prepare_restart"), planned(call, "prepare_restart")
+    assert action.probe(call, plan) is Probed.UNKNOWN
+    action.rollback(call, plan, {"prepared": True})
+    assert half.cancelled == []
+    action.rollback(call, plan, None)
+    assert half.cancelled == ["undone: memory"]
