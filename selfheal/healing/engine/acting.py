@@ -12,7 +12,7 @@ import attrs
 from selfheal.clock import Clock
 from selfheal.configuring import structure
 from selfheal.errors import ActionTimeoutError, HealingFailedError, JournalError
-from selfheal.healing.actions import Action, ActionCall, ActionRegistry, Effect, Probed, Skip
+from selfheal.healing.actions import Action, ActionCall, ActionRegistry, Probed, Skip
 from selfheal.healing.driving import Call, Steps
 from selfheal.healing.engine.chronicle import Chronicle, RunFacts
 from selfheal.healing.engine.executing import ActionRunner
@@ -185,8 +185,8 @@ class Actor:
             logger.error("action %s on %r could not be undone: %s", step.action, step.target, step.error)
             self._chronicle.stuck(facts.run, step, step.error)
             return False
+        self._chronicle.undone(facts.run, step)  # if that fails it is undone once more: that is harmless
         step.move(StepState.UNDONE)
-        self._chronicle.undone(facts.run, step)
         return True
 
     def _do(self, action: Action, call: ActionCall, step: Step, facts: RunFacts, timeout: float) -> Steps[StepOutcome]:
@@ -253,11 +253,6 @@ class Actor:
 
     def _timed(self, fn: Callable[[], object], what: str, timeout: float) -> Call:
         return Call(lambda: self.runner.run(fn, what=what, timeout=timeout), slow=True)
-
-
-def undoable(step: Step) -> bool:
-    """Whether a step is to be undone by itself some time after its healing."""
-    return step.undo_after is not None and step.effect is Effect.REVERSIBLE and step.state is StepState.DONE
 
 
 def _receipt(said: object) -> Mapping[str, Any]:

@@ -228,7 +228,7 @@ class PlanGuards:
             self.silences.restore(past.silences.values(), wall, now=now)
             for trace in past.runs.values():
                 if trace.ended is None:
-                    self.locks.acquire({trace.facts.target, *(step.target for step in trace.saga)}, trace.facts.run)
+                    self.locks.acquire(trace.targets, trace.facts.run)
 
     def seen(self) -> dict[str, Any]:
         """What there is to see of it, by the names of :class:`~selfheal.healing.engine.config.EngineSnapshot`."""

@@ -101,5 +101,5 @@ class Parts:
             guards=guards,
             runner=runner,
             actor=actor,
-            releases=Releases(actor, guards, clock),
+            releases=Releases(actor, guards, chronicle, clock),
         )

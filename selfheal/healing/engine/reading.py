@@ -57,13 +57,15 @@ class Trace:
     damaged: str = ""
 
     @property
+    def targets(self) -> set[str]:
+        """Everything it is about, and everything that it touched."""
+        acted = (step.target for step in self.saga if step.state is not StepState.SKIPPED)
+        return {self.facts.target, *acted}
+
+    @property
     def open_steps(self) -> list[Step]:
         """What is to be undone by itself some time after the end."""
-        return [
-            step
-            for step in self.saga
-            if step.undo_after is not None and step.state in (StepState.DONE, StepState.UNDOING)
-        ]
+        return [step for step in self.saga if step.to_release]
 
 
 @attrs.define(kw_only=True)
@@ -74,6 +76,7 @@ class Past:
         begun: strategy, target and wall seconds of each live healing.
         acted: wall seconds of each live action.
         failures: failed healings in a row.
+        failed_at: wall seconds of the last of them.
         held: targets that a person has yet to look at.
         runs: healings that never ended, and those of which something is still to be undone; by id.
         approvals: by id, as they were last.
@@ -84,6 +87,7 @@ class Past:
     begun: list[tuple[str, str, float]] = attrs.field(factory=list)
     acted: list[float] = attrs.field(factory=list)
     failures: int = 0
+    failed_at: float = 0.0
     held: dict[str, TargetHold] = attrs.field(factory=dict)
     runs: dict[str, Trace] = attrs.field(factory=dict)
     approvals: dict[str, Approval] = attrs.field(factory=dict)
@@ -212,7 +216,7 @@ def _finished(past: Past, entry: JournalLine, dry_run: bool, since: float) -> No
         if fields.get("outcome") == Outcome.HEALED:
             past.failures = 0
         elif fields.get("outcome") == Outcome.FAILED:
-            past.failures += 1
+            past.failures, past.failed_at = past.failures + 1, entry.at
 
 
 def _held(past: Past, entry: JournalLine, dry_run: bool, since: float) -> None:

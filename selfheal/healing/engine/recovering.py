@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 
 from selfheal.clock import Clock
@@ -11,6 +13,7 @@ from selfheal.healing.engine.acting import Actor
 from selfheal.healing.engine.chronicle import Chronicle
 from selfheal.healing.engine.guards import PlanGuards
 from selfheal.healing.engine.reading import Trace
+from selfheal.healing.engine.run import Told
 from selfheal.healing.engine.saga import Step, StepState
 
 
@@ -70,13 +73,17 @@ class Recovery:
         guards: hold targets.
         chronicle: writes it down.
         clock: for the time of it.
+        tell: tells people what they have to look at.
     """
 
-    def __init__(self, actor: Actor, guards: PlanGuards, chronicle: Chronicle, clock: Clock) -> None:
+    def __init__(
+        self, actor: Actor, guards: PlanGuards, chronicle: Chronicle, clock: Clock, tell: Callable[[Told], None]
+    ) -> None:
         self._actor = actor
         self._guards = guards
         self._chronicle = chronicle
         self._clock = clock
+        self._tell = tell
 
     def end(self, trace: Trace) -> Steps[RecoveredRun]:
         """End one healing.
@@ -104,13 +111,16 @@ class Recovery:
                 step.error = "its process ended before it took effect"
                 step.move(StepState.FAILED)
                 self._chronicle.failed(facts.run, step, in_doubt=False)
-            elif step.effect is not Effect.REVERSIBLE and step.destructive:
-                held += self._hold(trace, step, f"nobody knows whether {step.action} took effect")
+            else:
+                if step.state is StepState.INTENDED:
+                    step.move(StepState.IN_DOUBT)
+                if step.effect is not Effect.REVERSIBLE and step.destructive:
+                    held += self._hold(trace, step, f"nobody knows whether {step.action} took effect")
         stuck: list[Step] = []
         if trace.rollback:
             stuck = yield from self._actor.undo(saga, facts, "its process ended in the middle of the healing")
         for step in stuck:
-            held += self._hold(trace, step, f"{step.action} could not be undone: {step.error}")
+            held += self._hold(trace, step, f"{step.action} could not be undone: {step.error}", dormant=True)
         undone = sum(step.state is StepState.UNDONE for step in saga)
         return self._finish(
             trace,
@@ -125,12 +135,16 @@ class Recovery:
             ),
         )
 
-    def _hold(self, trace: Trace, step: Step | None, why: str) -> tuple[str, ...]:
+    def _hold(self, trace: Trace, step: Step | None, why: str, *, dormant: bool = False) -> tuple[str, ...]:
+        """Leave a target to a person, and tell them. A failed undo stops all healing, as it would have in time."""
         target = trace.facts.target if step is None else step.target
         number = -1 if step is None else step.number
         wall = self._clock.wall()
         self._guards.hold(target, f"{trace.facts.strategy}: {why}", wall, run=trace.facts.run, step=number)
         self._chronicle.held(target, trace.facts.run, number, why)
+        title = f"{trace.facts.strategy}: {target or 'the host'} is held after a crash"
+        body = f"{why}. Look at it, then release({target!r}, by=…, reason=…)."
+        self._tell(Told(title=title, body=body, dormant=dormant))
         return (target,)
 
     def _finish(self, trace: Trace, found: RecoveredRun) -> RecoveredRun:

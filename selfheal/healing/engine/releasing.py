@@ -12,8 +12,8 @@ from selfheal.clock import Clock
 from selfheal.errors import JournalError
 from selfheal.forking import track
 from selfheal.healing.driving import Steps
-from selfheal.healing.engine.acting import Actor, undoable
-from selfheal.healing.engine.chronicle import RunFacts
+from selfheal.healing.engine.acting import Actor
+from selfheal.healing.engine.chronicle import Chronicle, RunFacts
 from selfheal.healing.engine.guards import PlanGuards
 from selfheal.healing.engine.saga import Saga, Step
 
@@ -46,12 +46,14 @@ class Releases:
     Args:
         actor: undoes them.
         guards: no measure is undone on a target that is being healed, or that is held.
+        chronicle: what is held is written down.
         clock: for when they are due.
     """
 
-    def __init__(self, actor: Actor, guards: PlanGuards, clock: Clock) -> None:
+    def __init__(self, actor: Actor, guards: PlanGuards, chronicle: Chronicle, clock: Clock) -> None:
         self._actor = actor
         self._guards = guards
+        self._chronicle = chronicle
         self._clock = clock
         self._lock = threading.Lock()
         self._order = itertools.count()
@@ -62,13 +64,16 @@ class Releases:
         """Take in what a healing that ended so many seconds ago left in force. Not in a dry run: it left nothing."""
         now = self._clock.monotonic()
         for step in reversed(saga.steps):  # what was done last is undone first
-            if undoable(step) and not facts.dry_run:
+            if step.to_release and not facts.dry_run:
                 due = now - max(0.0, ended_ago) + (step.undo_after or 0.0)
                 with self._lock:
                     heapq.heappush(self._due, (due, next(self._order), facts, step))
 
     def undo_due(self) -> Steps[int]:
-        """Undo what is due; tell how many. What could not be undone holds its target."""
+        """Undo what is due; tell how many.
+
+        What could not be undone holds its target, and is tried again once a person has released that.
+        """
         undone = 0
         while (due := self._take()) is not None:
             facts, step = due
@@ -81,8 +86,8 @@ class Releases:
                 if (yield from self._actor.undo_step(step, facts, why)):
                     undone += 1
                 else:
-                    why = f"{step.action} of {facts.strategy} could not be undone: {step.error}"
-                    self._guards.hold(step.target, why, self._clock.wall(), run=facts.run, step=step.number)
+                    self._hold(facts, step)
+                    self._put(facts, step, self._clock.monotonic() + _RETRY)
             except JournalError:
                 self._put(facts, step, self._clock.monotonic() + _RETRY)
                 raise
@@ -105,6 +110,11 @@ class Releases:
             )
             for at, _, facts, step in due
         )
+
+    def _hold(self, facts: RunFacts, step: Step) -> None:
+        why = f"{step.action} of {facts.strategy} could not be undone: {step.error}"
+        self._guards.hold(step.target, why, self._clock.wall(), run=facts.run, step=step.number)
+        self._chronicle.held(step.target, facts.run, step.number, why)
 
     def _take(self) -> tuple[RunFacts, Step] | None:
         """The next that is due; it is the caller's then."""

@@ -9,8 +9,10 @@ import attrs
 from selfheal.errors import JournalError
 from selfheal.healing.driving import Steps
 from selfheal.healing.engine.parts import Parts
+from selfheal.healing.engine.people import People
 from selfheal.healing.engine.reading import Past, Trace, read_past
 from selfheal.healing.engine.recovering import RecoveredRun, Recovery, RecoveryReport
+from selfheal.healing.engine.run import Told
 from selfheal.healing.healer import Healer
 from selfheal.journal import Journal, read_journal
 from selfheal.policies.grace import LONGEST_GRACE
@@ -27,15 +29,17 @@ class Restorer:
         journal: what is read; ``None``: nothing is known of before.
         parts: of the engine.
         healer: takes over its counts, and tells whether one may act.
+        people: are told what they have to look at.
         dry_run: whether the budgets are those of dry runs.
     """
 
-    def __init__(self, journal: Journal | None, parts: Parts, healer: Healer, *, dry_run: bool) -> None:
+    def __init__(self, journal: Journal | None, parts: Parts, healer: Healer, people: People, *, dry_run: bool) -> None:
         self._journal = journal
         self._parts = parts
         self._healer = healer
+        self._people = people
         self._dry_run = dry_run
-        self._recovery = Recovery(parts.actor, parts.guards, parts.chronicle, parts.clock)
+        self._recovery = Recovery(parts.actor, parts.guards, parts.chronicle, parts.clock, people.tell)
         self._to_end: list[Trace] = []
         self._problem = ""
         self.loaded = journal is None
@@ -55,6 +59,7 @@ class Restorer:
             ended: RecoveredRun = yield from self._recovery.end(trace)
             self._to_end.pop(0)
             self._parts.guards.let_go(trace.facts.run)
+            self._leave_in_force(trace, 0.0)
             self.report = attrs.evolve(self.report, runs=(*self.report.runs, ended))
             logger.warning("healing %s of %r was interrupted: %s", ended.strategy, ended.target, ended.reason)
 
@@ -73,17 +78,30 @@ class Restorer:
         past = read_past(read_journal(journal.path), dry_run=self._dry_run, since=wall - LONGEST_GRACE)
         self._parts.guards.restore(past)
         ago = [wall - at for _, _, at in past.begun]
-        self._healer.restore(past.failures, ago)
+        failures = self._failures(past)
+        self._healer.restore(failures, ago)
+        self._stop_after(failures)
         self._take_over(past, wall)
         self.report = RecoveryReport(
             entries=past.entries,
             begun=sum(one < _HOUR for one in ago),
             acted=sum(wall - at < _HOUR for at in past.acted),
-            failures=past.failures,
+            failures=failures,
             held=tuple(past.held),
         )
         self.loaded = True
         self._parts.guards.loaded = True
+
+    def _failures(self, past: Past) -> int:
+        """Failures in a row. A resume ends them, also one that only the store of the dormancy tells of."""
+        resumed = self._healer.dormancy.last_resume
+        return 0 if resumed is not None and resumed.timestamp >= past.failed_at else past.failures
+
+    def _stop_after(self, failures: int) -> None:
+        """The process before this one may have ended between the last failure and what follows from it."""
+        if failures >= self._healer.failure_limit and not self._healer.dormancy.is_dormant:
+            why = f"{failures} consecutive healings had failed when the process before this one ended"
+            self._people.tell(Told(title="healing stops", body=why, dormant=True))
 
     def _take_over(self, past: Past, wall: float) -> None:
         if self._dry_run:
@@ -92,4 +110,11 @@ class Restorer:
             if trace.ended is None:
                 self._to_end.append(trace)
             else:
-                self._parts.releases.add(trace.facts, trace.saga, ended_ago=wall - trace.ended)
+                self._leave_in_force(trace, wall - trace.ended)
+
+    def _leave_in_force(self, trace: Trace, ended_ago: float) -> None:
+        """What is still to be undone by itself is, in time; but not by a plan that cannot be relied on."""
+        if not trace.damaged:
+            self._parts.releases.add(trace.facts, trace.saga, ended_ago=ended_ago)
+        elif trace.open_steps:
+            logger.error("measures of %s are not undone: its journal is damaged: %s", trace.facts.run, trace.damaged)

@@ -94,6 +94,15 @@ class Step:
             StepState.STUCK,
         )
 
+    @property
+    def to_release(self) -> bool:
+        """Whether it is to be undone by itself after the healing: it is in force, or nobody knows any more."""
+        return (
+            self.undo_after is not None
+            and self.effect is Effect.REVERSIBLE
+            and self.state in (StepState.DONE, StepState.UNDOING, StepState.STUCK)
+        )
+
 
 class Saga:
     """The steps of one healing, in the order in which they were intended."""
