@@ -142,6 +142,7 @@ class Attempts:
         with self._lock:
             now = self._clock.monotonic()
             own = self._machine.all_standing(lane, now, paced=reserved.paced, placed=reserved.placed)
+        own = [refused for refused in own if refused.guard is not GuardName.SETTLING]  # it is asked before the breaker
         against = [self._stands(lane), self._unsettled(), self.gate.before_breaker(lane, alert, strategy)]
         against += [self._broken(), *own]
         return [refused for refused in against if refused is not None]

@@ -291,7 +291,7 @@ class PlanGuards:
         return (one for one in found if (one.strategy, one.target) == (strategy, target) and one.state in states)
 
     def _paced(self, spec: StrategySpec, alert: Alert) -> Refused | None:
-        """Grace period and hourly budget. A level that a person approved need not wait for the one, but for the other."""
+        """Grace period and hourly budget. A level that a person approved waits for the second alone."""
         approved = self.approved(spec.name, alert.target) is not None
         refusal = self.grace.check(
             spec.name,
@@ -306,8 +306,13 @@ class PlanGuards:
     def _spent(self, spec: StrategySpec | None) -> Refused | None:
         if spec is None:
             return None
-        refusal = self.budget.check(self._clock.wall(), len(spec.levels[0].actions), now=self._clock.monotonic())
-        return None if refusal is None else Refused(GuardName.BUDGET, refusal.reason, refusal.retry_in)
+        wall, now = self._clock.wall(), self._clock.monotonic()
+        refusal = self.budget.check(wall, len(spec.levels[0].actions), now=now)
+        if refusal is None:
+            return None
+        nothing_left = self.budget.check(wall, now=now) is not None  # else it is too little for this one alone
+        guard = GuardName.BUDGET if nothing_left else GuardName.STRATEGY_BUDGET
+        return Refused(guard, refusal.reason, refusal.retry_in)
 
     def _spread(self, alert: Alert) -> Refused | None:
         if self.blast_radius is None:

@@ -19,6 +19,8 @@ from selfheal.healing.engine.verdicts import (
 )
 from selfheal.healing.strategies.specs import StrategySpec, VerifyBy
 
+_BY_ALERT = {True: Verdict.UNCHANGED, False: Verdict.FIXED, None: Verdict.UNKNOWN}
+
 
 class OpenAlerts:
     """The alerts that are open: raised, and neither cleared nor too old.
@@ -35,12 +37,14 @@ class OpenAlerts:
         self._limit = limit
         self._lock = threading.Lock()
         self._open: dict[str, tuple[Alert, float]] = {}
+        self._cleared: dict[str, None] = {}
         self.forgotten = 0
         track(self, OpenAlerts._in_child)
 
     def raised(self, alert: Alert) -> None:
         """It is open, as of now."""
         with self._lock:
+            self._cleared.pop(alert.fingerprint, None)
             self._open.pop(alert.fingerprint, None)
             self._open[alert.fingerprint] = (alert, self._clock.monotonic())
             if len(self._open) > self._limit:
@@ -51,6 +55,10 @@ class OpenAlerts:
         """It is gone; the alert, if it was open."""
         with self._lock:
             known = self._open.pop(fingerprint, None)
+            self._cleared.pop(fingerprint, None)
+            self._cleared[fingerprint] = None
+            if len(self._cleared) > self._limit:
+                del self._cleared[next(iter(self._cleared))]
         return None if known is None else known[0]
 
     def all(self) -> list[Alert]:
@@ -64,9 +72,12 @@ class OpenAlerts:
                 del self._open[fingerprint]
             return [alert for alert, _ in self._open.values()]
 
-    def holds(self, fingerprint: str) -> bool:
-        """Whether it is open."""
-        return any(alert.fingerprint == fingerprint for alert in self.all())
+    def holds(self, fingerprint: str) -> bool | None:
+        """Whether it is open; ``False`` only if it was cleared, ``None`` if nothing has been heard of it for long."""
+        if any(alert.fingerprint == fingerprint for alert in self.all()):
+            return True
+        with self._lock:
+            return False if fingerprint in self._cleared else None
 
     def _in_child(self) -> None:
         self._lock = threading.Lock()
@@ -100,8 +111,7 @@ class Measurements:
         """Whether the problem is gone, by what came in after ``since`` (monotonic seconds)."""
         condition = judged_condition(spec)
         if condition is None or spec.verify.by is VerifyBy.ALERT:
-            open_still = self.alerts.holds(alert.fingerprint)
-            return Judgement(verdict=Verdict.UNCHANGED if open_still else Verdict.FIXED, by="alert")
+            return Judgement(verdict=_BY_ALERT[self.alerts.holds(alert.fingerprint)], by="alert")
         return judge_samples(
             cleared_condition(condition),
             {metric: self._triggers.since(metric, alert.target, since) for metric in metrics_of(condition)},

@@ -189,7 +189,7 @@ class HealingRun:
         return HealingResult(success=False, reason=why, interrupted_by=GuardName.APPROVAL)
 
     def _use(self, approval: Approval) -> bool:
-        """Spend an approval; written down before anything is done, for it is good for one healing, also after a crash."""
+        """Spend an approval. It is written down before anything is done: good for one healing, also after a crash."""
         if not self._desk.guards.use(approval):
             return False
         used = attrs.evolve(approval, state=ApprovalState.USED)
@@ -270,16 +270,19 @@ class HealingRun:
         return _failed(reason, error)
 
     def _finish(self, outcome: Outcome, reason: str, *, guard: str) -> None:
-        self._desk.chronicle.finished(
-            self.facts,
-            self.saga,
-            self._total,
-            outcome=outcome.value,
-            guard=guard,
-            reason=reason,
-            duration=self._desk.clock.monotonic() - self._began,
-        )
-        self._desk.ended(self.facts, self.saga)
+        duration = self._desk.clock.monotonic() - self._began
+        try:
+            self._desk.chronicle.finished(
+                self.facts,
+                self.saga,
+                self._total,
+                outcome=outcome.value,
+                guard=guard,
+                reason=reason,
+                duration=duration,
+            )
+        finally:  # what is in force is undone in its time, whether the last word could be written or not
+            self._desk.ended(self.facts, self.saga)
 
     def _gave_up(self, result: HealingResult) -> Told:
         alert = self.facts.alert
