@@ -15,6 +15,8 @@ from selfheal.events import AlertCleared, Severity
 
 logger = logging.getLogger("reference_app.detection")
 
+KINDS = ("no_active_keys", "process_dead", "breaker_opened", "degraded_replies", "workers_failed")
+"""What it finds: the kinds of its alerts."""
 DEGRADED_SHARE = 0.2
 """Share of degraded replies since the last look from which on it is a problem."""
 

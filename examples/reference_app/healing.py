@@ -1,21 +1,63 @@
-"""What heals the service: the six strategies that ship with selfheal, and behind them the app's own repair."""
+"""What heals the service: the six strategies that ship with selfheal, and one of the app's own, the repair."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from examples.reference_app.config import AppConfig
+from examples.reference_app.detection import KINDS
 from examples.reference_app.repair import Repair
 from examples.reference_app.sampler import INDEXER, PROVIDER, WORKERS
 from selfheal import CircuitBreaker, DormantController, EventBus, ExponentialBackoff, FeatureFlags
-from selfheal.healing import CallableStrategy, StrategyEngine
+from selfheal.healing import StrategyEngine
+from selfheal.healing.actions import ActionCall, ActionRegistry, Plan, Probed, Receipt, Repeat, builtin_actions
 from selfheal.healing.engine import Policies
-from selfheal.healing.strategies import shipped
+from selfheal.healing.strategies import (
+    LevelSpec,
+    OnFailure,
+    StepSpec,
+    StrategySet,
+    StrategySpec,
+    VerifyBy,
+    VerifySpec,
+    shipped,
+)
 from selfheal.journal import Journal
 from selfheal.policies.protection import Protection
 
 JOURNAL = "journal.jsonl"
 MAY_BE_RESTARTED = Protection(allowed=(INDEXER, PROVIDER, WORKERS))
+
+REPAIR = StrategySpec(
+    name="repair",
+    description="Detection found that the provider is out of use: bring it back.",
+    alerts=KINDS,
+    levels=(LevelSpec(actions=(StepSpec(do="repair", target=PROVIDER, on_failure=OnFailure.ABORT),)),),
+    # The backoff and the ten failures are its limits, as its ten attempts are spread over half an hour by themselves.
+    grace_period=0.0,
+    max_attempts_per_hour=1000,
+    settle=0.0,
+    verify=VerifySpec(by=VerifyBy.ACTIONS),
+)
+
+
+def actions_with(repair: Repair) -> ActionRegistry:
+    """The actions that ship, and one of the app's own: the repair, which goes its own way to what it has to do."""
+    actions = builtin_actions()
+
+    @actions.action("repair", destructive=True, timeout=60.0, repeat=Repeat.SAME)
+    def run(call: ActionCall) -> Receipt:
+        return {"done": repair.heal(call.alert, call.go_on)}
+
+    @run.probe
+    def cut_off(call: ActionCall, plan: Plan) -> Probed:
+        return Probed.NOT_DONE  # whatever it got done: it begins by looking, and doing it again does no harm
+
+    @run.verify
+    def works(call: ActionCall, plan: Plan, receipt: Receipt) -> bool:
+        return True  # it ends with a summary by the provider, or it fails
+
+    return actions
 
 
 def make_engine(
@@ -30,8 +72,8 @@ def make_engine(
 ) -> StrategyEngine:
     """One engine, with one healer, one dormancy and one journal, for everything that is healed here.
 
-    What is measured is answered by the shipped strategies, what detection finds by the repair, which goes its own way
-    from what it finds to what it does: it answers every alert that no strategy is for.
+    What is measured is answered by the strategies that ship, as they are, and what detection finds by one of the app's
+    own, of one action.
 
     Args:
         config: how fast it goes, and where the journal is.
@@ -43,9 +85,9 @@ def make_engine(
         events: where alerts come from.
     """
     return StrategyEngine(
-        shipped("six").faster(config.speed),
+        shipped("six").faster(config.speed).merged(StrategySet([REPAIR])),
         levers=levers,
-        host_strategies=[CallableStrategy(repair.heal, "repair")],
+        actions=actions_with(repair),
         preventive=repair.prevent,
         journal=Journal(config.state_dir / JOURNAL),
         # Its targets are a few parts of one service, not a pool of equals: they may well be ill all at once.
@@ -56,6 +98,7 @@ def make_engine(
         flags=flags,
         events=events,
         stale_after=300.0 / config.speed,
+        actions_per_hour=round(60 * config.speed),
         # Detection raises a problem anew at each look; what two looks did not find is no problem any more.
         alert_ttl=2.5 * config.detection_every,
         check_every=config.detection_every,

@@ -58,6 +58,7 @@ def main(argv: list[str] | None = None) -> int:
     busy.arm()
     if options.end_with is not None:
         when_gone(options.end_with, over.set)
+    write_index(options.log, options.dir)
     while not over.wait(options.every):
         write_index(options.log, options.dir)
         if busy.struck:

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from examples.reference_app.drills import VARIABLE
+from examples.reference_app.indexer import INDEX
 from examples.reference_app.provider_process import environment_of
+from selfheal.clock import SYSTEM_CLOCK
 from selfheal.events import DEFAULT_BUS, EventBus
 from selfheal.supervision import StopPolicy, Supervisor, SupervisorConfig, WorkerConfig, WorkerSnapshot
 
 NAME = "indexer"
 _STOP_TIMEOUT = 4.0
+_READY_WITHIN = 20.0
 
 
 class IndexerProcess:
@@ -55,8 +58,13 @@ class IndexerProcess:
         self._begun = True
 
     def restart(self) -> None:
-        """End it, and start a new one."""
+        """End it, start a new one, and wait until that has made its first index, for 20 s at most."""
+        index = self._directory / INDEX
+        index.unlink(missing_ok=True)
         self._supervisor.restart(NAME, reason="restarted", by="healer")
+        end = SYSTEM_CLOCK.monotonic() + _READY_WITHIN
+        while not index.exists() and SYSTEM_CLOCK.monotonic() < end:
+            SYSTEM_CLOCK.sleep(0.02)
 
     def status(self) -> WorkerSnapshot:
         """What is shown of it.

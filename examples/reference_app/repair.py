@@ -9,7 +9,7 @@ from examples.reference_app.keys import ApiKey, KeyPool
 from examples.reference_app.provider_process import ProviderProcess
 from examples.reference_app.upstream import PROBE, ProviderUnreachableError, Upstream
 from selfheal import Alert, CircuitBreaker, FeatureFlags
-from selfheal.healing import HealingContext, HealingResult
+from selfheal.healing import HealingResult
 
 logger = logging.getLogger("reference_app.repair")
 
@@ -53,10 +53,12 @@ class Repair:
         self._flags = flags
         self._workers_failed = workers_failed
 
-    def heal(self, alert: Alert, context: HealingContext) -> HealingResult:
-        """Repair what ``alert`` is about; the result says what was done.
+    def heal(self, alert: Alert, checkpoint: Callable[[], None]) -> str:
+        """Repair what ``alert`` is about; returns what was done.
 
-        Before each step it is asked whether to go on: a flag may have been switched off meanwhile.
+        Args:
+            alert: what detection found.
+            checkpoint: called before each step; raises if it is not to go on: a flag may have been switched off.
 
         Raises:
             NoActiveKeysError: if no key is there, or none is accepted.
@@ -65,13 +67,13 @@ class Repair:
         """
         logger.info("healing %s", alert.fingerprint)
         done = [self._ensure_running()]
-        context.checkpoint()
+        checkpoint()
         done += self._answering(self._keys.refused())
-        context.checkpoint()
+        checkpoint()
         done.append(self._close())
         if why := self._workers_failed():
             raise NeedsAPersonError(f"the provider answers, and the summary workers gave up: {why}")
-        return _done(done)
+        return _told(done)
 
     def prevent(self) -> HealingResult:
         """The same before anything is wrong, every key included; the result says what was done.
@@ -80,7 +82,8 @@ class Repair:
             NoActiveKeysError: if no key is accepted.
             UpstreamError: if the provider cannot be brought to summarise.
         """
-        return _done([self._ensure_running(), *self._answering(self._keys.all())])
+        done = [self._ensure_running(), *self._answering(self._keys.all())]
+        return HealingResult(success=True, reason=_told(done))
 
     def _ensure_running(self) -> str:
         if self._process.alive() or not self._flags.process_monitoring:
@@ -117,5 +120,5 @@ class Repair:
         return f"closed circuit {self._breaker.name!r}"
 
 
-def _done(steps: list[str]) -> HealingResult:
-    return HealingResult(success=True, reason=", ".join(step for step in steps if step))
+def _told(steps: list[str]) -> str:
+    return ", ".join(step for step in steps if step)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import threading
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-import psutil
-
 from examples.reference_app.anomaly import AnomalyScore
 from examples.reference_app.calls import Calls
+from examples.reference_app.cpu import CpuMeter
 from examples.reference_app.workers import SummaryWorkers
 from selfheal import FeatureFlags
 from selfheal.clock import SYSTEM_CLOCK, Clock
@@ -101,41 +100,8 @@ class Sampler:
         self._observe(metric, value, target)
 
     def _cpu(self, name: str) -> float:
-        pid = psutil.Process().pid if name == WHOLE else self._processes[name]()
+        pid = os.getpid() if name == WHOLE else self._processes[name]()
         meter = self._meters.get(name)
         if meter is None or meter.pid != pid:
             meter = self._meters[name] = CpuMeter(pid, self._clock)
         return meter.percent()
-
-
-class CpuMeter:
-    """The CPU that one process takes, over about two seconds: what is shorter is mostly chance.
-
-    Args:
-        pid: the process, or ``None`` where there is none.
-        clock: for the time between two looks.
-    """
-
-    OVER = 2.0
-    MOST = 100.0
-    """Of one core. A process that takes more is not worse for that: one core is more than any of these may have."""
-
-    def __init__(self, pid: int | None, clock: Clock) -> None:
-        self.pid = pid
-        self._clock = clock
-        self._seen: deque[tuple[float, float]] = deque()
-
-    def percent(self) -> float:
-        """Percent of one core, 100 at most; NaN at the first look, and without a process."""
-        try:
-            times = psutil.Process(self.pid).cpu_times() if self.pid is not None else None
-        except psutil.NoSuchProcess:  # it ended since: the next look finds the new one
-            times = None
-        if times is None:
-            return math.nan
-        now = self._clock.monotonic()
-        self._seen.append((now, times.user + times.system))
-        while len(self._seen) > 2 and now - self._seen[1][0] >= self.OVER:
-            self._seen.popleft()
-        (since, before), (at, total) = self._seen[0], self._seen[-1]
-        return min((total - before) / (at - since) * 100, self.MOST) if at > since else math.nan

@@ -16,9 +16,6 @@ from examples.reference_app.upstream import ProviderFailedError, ProviderUnreach
 from selfheal import Alert, CircuitBreaker, EventBus, FeatureFlags
 from selfheal.errors import HealingInterruptedError
 from selfheal.events import AlertCleared, Event
-from selfheal.healing import HealingContext
-from selfheal.healing.machine import Refused
-from selfheal.healing.records import GuardName
 from selfheal.policies.breaker import BreakerRegistry
 from selfheal.testing import FakeClock
 
@@ -125,8 +122,8 @@ def parts(tmp_path: Path) -> Iterator[Parts]:
     made.log.close()
 
 
-def go_on() -> HealingContext:
-    return HealingContext("repair", 1, lambda: None)
+def go_on() -> None:
+    """Nothing stands against it."""
 
 
 def test_nothing_wrong_is_nothing_said(parts: Parts) -> None:
@@ -200,7 +197,7 @@ def test_process_monitoring_switched_off_leaves_the_process_alone(parts: Parts) 
 
     assert parts.kinds() == []
     with pytest.raises(ProviderUnreachableError):
-        parts.repair.heal(ALERT, go_on())
+        parts.repair.heal(ALERT, go_on)
     assert parts.process.done == []
 
 
@@ -208,20 +205,20 @@ def test_a_dead_process_is_started(parts: Parts) -> None:
     """Repair starts it, tries it, and says so."""
     parts.process.running = False
 
-    result = parts.repair.heal(ALERT, go_on())
+    told = parts.repair.heal(ALERT, go_on)
 
     assert parts.process.done == ["start"]
-    assert result.reason == "started the provider, the provider answers"
+    assert told == "started the provider, the provider answers"
 
 
 def test_a_hung_process_is_restarted(parts: Parts) -> None:
     """It runs and does not answer: that is what a restart is for, once."""
     parts.provider.hung = True
 
-    result = parts.repair.heal(ALERT, go_on())
+    told = parts.repair.heal(ALERT, go_on)
 
     assert parts.process.done == ["restart"]
-    assert result.reason == "restarted the provider, the provider answers"
+    assert told == "restarted the provider, the provider answers"
 
 
 def test_a_provider_that_says_no_is_not_restarted(parts: Parts) -> None:
@@ -229,7 +226,7 @@ def test_a_provider_that_says_no_is_not_restarted(parts: Parts) -> None:
     parts.provider.error = ProviderFailedError("the provider answered 503: away")
 
     with pytest.raises(ProviderFailedError):
-        parts.repair.heal(ALERT, go_on())
+        parts.repair.heal(ALERT, go_on)
     assert parts.process.done == []
 
 
@@ -238,7 +235,7 @@ def test_no_key_is_a_failure(parts: Parts) -> None:
     del parts.environ[VARIABLE]
 
     with pytest.raises(NoActiveKeysError, match="no active api keys"):
-        parts.repair.heal(ALERT, go_on())
+        parts.repair.heal(ALERT, go_on)
 
 
 def test_a_refused_key_is_tried_again(parts: Parts) -> None:
@@ -247,9 +244,9 @@ def test_a_refused_key_is_tried_again(parts: Parts) -> None:
     for key in parts.keys.all():
         parts.keys.mark(key, accepted=False)
 
-    result = parts.repair.heal(ALERT, go_on())
+    told = parts.repair.heal(ALERT, go_on)
 
-    assert result.reason == "1 of 2 keys accepted, the provider answers"
+    assert told == "1 of 2 keys accepted, the provider answers"
     assert parts.keys.counts().active == 1
 
 
@@ -257,9 +254,9 @@ def test_an_open_breaker_is_closed_after_the_probe(parts: Parts) -> None:
     """The gateway's breaker opens the way again at once, with the reason on record."""
     parts.breaker.trip("three failures")
 
-    result = parts.repair.heal(ALERT, go_on())
+    told = parts.repair.heal(ALERT, go_on)
 
-    assert result.success
+    assert told
     assert parts.breaker.state == "CLOSED"
     last = parts.breaker.snapshot().last_reset
     assert last is not None
@@ -271,7 +268,7 @@ def test_a_permanently_open_breaker_is_left_to_a_person(parts: Parts) -> None:
     parts.breaker.trip_permanently("unauthorized")
 
     with pytest.raises(NeedsAPersonError, match="a person must reset it"):
-        parts.repair.heal(ALERT, go_on())
+        parts.repair.heal(ALERT, go_on)
     assert parts.breaker.state == "PERMANENT_OPEN"
 
 
@@ -281,17 +278,19 @@ def test_workers_that_gave_up_are_left_to_a_person(parts: Parts) -> None:
     parts.workers_failed = "6 unplanned ends of workers"
 
     with pytest.raises(NeedsAPersonError, match="gave up: 6 unplanned ends"):
-        parts.repair.heal(ALERT, go_on())
+        parts.repair.heal(ALERT, go_on)
     assert parts.breaker.state == "CLOSED"
 
 
 def test_told_to_stop_it_takes_no_further_step(parts: Parts) -> None:
     """A flag switched off in the middle of a repair ends it before the next step."""
     parts.breaker.trip("three failures")
-    context = HealingContext("repair", 1, lambda: Refused(GuardName.FLAGS, "switched off"))
+
+    def stop() -> None:
+        raise HealingInterruptedError("flags", "switched off")
 
     with pytest.raises(HealingInterruptedError, match="switched off"):
-        parts.repair.heal(ALERT, context)
+        parts.repair.heal(ALERT, stop)
     assert parts.breaker.state == "OPEN"
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from examples.reference_app.anomaly import AnomalyScore
 from examples.reference_app.calls import Calls
-from examples.reference_app.sampler import GATEWAY, INDEXER, PROVIDER, WORKERS, CpuMeter, Sampler
+from examples.reference_app.sampler import GATEWAY, INDEXER, PROVIDER, WORKERS, Sampler
 from examples.reference_app.workers import SummaryWorkers, WorkerLimits
 from selfheal import EventBus, FeatureFlags
 from selfheal.testing import FakeClock
@@ -101,31 +101,3 @@ def test_switched_off_nothing_is_measured(tmp_path: Path) -> None:
     bench.sampler.look()
 
     assert bench.seen == {}
-
-
-def test_more_than_a_core_is_a_core() -> None:
-    """So that a process that takes all it gets does not seem to get worse with the next look."""
-    clock = FakeClock()
-    meter = CpuMeter(os.getpid(), clock)
-    first = meter.percent()
-    sum(range(10_000_000))
-    clock.advance(0.001)
-
-    assert math.isnan(first)
-    assert meter.percent() == 100.0
-
-
-def test_cpu_is_that_of_the_last_two_seconds() -> None:
-    """What a process took before is forgotten."""
-    clock = FakeClock()
-    meter = CpuMeter(os.getpid(), clock)
-    meter.percent()
-    sum(range(10_000_000))
-    clock.advance(1.0)
-    busy = meter.percent()
-    clock.advance(1000.0)
-    meter.percent()
-    clock.advance(1000.0)
-
-    assert busy > 2.0
-    assert meter.percent() < busy / 4
