@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from selfheal.errors import InvalidConfigError
-from selfheal.healing.actions import ActionRegistry, Effect
+from selfheal.healing.actions import ActionRegistry, Effect, LeverNeed
 from selfheal.healing.strategies import LevelSpec, StepSpec, StrategySet, StrategySpec
-from selfheal.levers import Levers
+from selfheal.levers import Caching, Levers
 from selfheal.policies.protection import Protection
 from tests.healing.strategies.making import ACTIONS, all_levers, file_of, made, strategy, told
 
@@ -178,6 +178,21 @@ def test_an_action_that_is_not_complete_is_a_problem() -> None:
     (said,) = told(file_of(strategy(actions=["half"])), actions=actions)
 
     assert said.startswith("strategies[0].actions[0] must be an action that is complete: ")
+
+
+def test_an_optional_lever_may_be_missing_but_not_be_named_in_vain() -> None:
+    """An action does without an optional lever; a step that names one which is not there is wrong all the same."""
+    actions = ActionRegistry()
+    cache = LeverNeed(role="cache", protocol=Caching, optional=True)
+
+    @actions.action("tidy", needs=[cache])
+    def tidy(call: Any) -> None:
+        """Nothing."""
+
+    assert len(StrategySet.from_data(file_of(strategy(actions=["tidy"])), actions=actions, levers={})) == 1
+    named = file_of(strategy(actions=[{"do": "tidy", "levers": {"cache": "rows"}}]))
+    (said,) = told(named, actions=actions, levers={})
+    assert said.endswith("got 'rows'.")
 
 
 def test_an_action_of_the_host_is_known() -> None:

@@ -271,6 +271,17 @@ def test_nesting_is_bounded() -> None:
     assert told({"version": deep, "strategies": []}) == ["version must be 1, the one there is, got a list of 1 items."]
 
 
+@pytest.mark.parametrize(("levels", "accepted"), [(14, True), (15, False)])
+def test_nesting_is_accepted_up_to_its_bound(levels: int, accepted: bool) -> None:
+    """The strategy, its actions and what they hold are sixteen levels together, and not one more."""
+    deep: Any = 1
+    for _ in range(levels):
+        deep = [deep]
+    data = file_of(strategy(labels={"a": deep}))
+
+    assert told(data)[0].startswith("strategies[0].labels.a must be text") == accepted
+
+
 def test_after_a_hundred_problems_the_rest_waits() -> None:
     """A file in which nothing is right is told in bounded words, and it is said that there may be more."""
     said = told(file_of(*range(5000)))
