@@ -9,7 +9,9 @@ from typing import Any
 
 def add_to(commands: Any) -> None:
     """Add the command to the subparsers of the command line."""
-    parser: argparse.ArgumentParser = commands.add_parser("schema", help="print the JSON Schema of a kind of file, for editors")
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "schema", help="print the JSON Schema of a kind of file, for editors"
+    )
     parser.add_argument("kind", choices=["strategies"], metavar="KIND", help="strategies")
     parser.set_defaults(command=print_schema)
 
