@@ -77,7 +77,7 @@ class Hold:
     def run(self, now: float, start: float) -> bool:
         """It goes on at ``now``; count from ``start`` if it was not counting. Answers whether it was long enough."""
         if self.ready_at is None:
-            self.ready_at = start + self._left
+            self.ready_at = start + self._left if self._left else now  # what was long enough waits for nothing
         self._seen_at = now
         return now >= self.ready_at
 

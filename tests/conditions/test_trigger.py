@@ -208,6 +208,18 @@ def test_what_fires_is_left_alone_by_settling() -> None:
     assert (machine.state, machine.due_at) == (PENDING, 151.0)
 
 
+def test_what_fires_outlasts_an_unknown_value_while_it_settles() -> None:
+    """A comparison that held for long enough before it was unknown still counts, whatever is settling."""
+    machine = TriggerMachine(parse("a > 1 for 10s"))
+    for now, value in [(100.0, 2.0), (110.0, 2.0)]:
+        machine.update(now, {"a": value}.get)
+    machine.settle(111.0, 30.0)
+    for now, value in [(112.0, math.nan), (113.0, 2.0)]:
+        machine.update(now, {"a": value}.get)
+
+    assert machine.state is FIRING
+
+
 def test_a_shorter_settle_time_does_not_end_a_longer_one() -> None:
     """Of two settle times the later end holds."""
     machine = TriggerMachine(parse("a > 1"))
@@ -297,7 +309,7 @@ class Model:
             return None, None
         if holds:
             seen.append((now, "yes", start))
-            enough = leaf.for_ == 0.0 or (self.counted(seen, leaf.for_) >= leaf.for_ and now >= start)
+            enough = leaf.for_ == 0.0 or self.counted(seen, leaf.for_) >= leaf.for_
             return enough, True
         seen.clear()
         if part["latched"] and leaf.clear is not None:
