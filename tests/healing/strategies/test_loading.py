@@ -21,7 +21,7 @@ from tests.healing.strategies.making import ACTIONS, all_levers, file_of, strate
 CORPUS = sorted((Path(__file__).parent / "corpus").iterdir())
 LEVERS = all_levers()
 QUICK = 0.050
-"""Seconds of CPU in which any file of at most 64 KiB that is refused is refused."""
+"""Seconds of CPU in which each file of the corpus, of at most 64 KiB, is refused."""
 
 TOML = """
 version = 1
