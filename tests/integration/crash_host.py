@@ -7,6 +7,7 @@ files stays, as it would for any other death of a process.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
 import json
@@ -21,6 +22,7 @@ from typing import Any, TypedDict
 
 import attrs
 
+from selfheal.errors import JournalError
 from selfheal.events import EventBus
 from selfheal.healing.actions import ActionCall, ActionRegistry, BaseAction, Effect, Plan, Probed, Receipt
 from selfheal.healing.engine import Policies, StrategyEngine
@@ -408,7 +410,8 @@ class Life:
             if "pause" in self.request:
                 time.sleep(self.request["pause"])
         last = self._look()
-        self.engine.close()
+        with contextlib.suppress(JournalError):  # its disk may be full
+            self.engine.close()
         return {
             "was_dormant": was_dormant,
             "recovered": recovered,

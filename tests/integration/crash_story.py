@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,6 +15,9 @@ from typing import Any, Self
 import attrs
 
 from selfheal.journal import Entry, read_journal
+from selfheal.policies.dormancy import KEY
+from selfheal.policies.dormancy_records import from_stored
+from selfheal.state.sqlite import SQLiteStore
 from tests.integration.crash_host import ACTIONS_PER_HOUR, FAILURE_LIMIT, GRACE, START, TARGET, Request
 
 ROOT = Path(__file__).parents[2]
@@ -107,8 +110,13 @@ class Story:
         self.runs: dict[str, Run] = {}
         self.failures = 0
         self.held: set[str] = set()
+        self._failed_at = 0.0
         for entry in self.entries:
             self._read(entry)
+        if (directory / "state.db").exists():
+            resumed = from_stored(SQLiteStore(directory / "state.db").get(KEY))[1]
+            if resumed is not None and resumed.timestamp >= self._failed_at:
+                self.failures = 0  # resumed, and killed before the journal told
 
     @property
     def wall(self) -> float:
@@ -217,9 +225,9 @@ class Story:
                 self.failures = 0
             case _:
                 if "run" in fields:
-                    self._read_of(self.runs[fields["run"]], entry.type, fields)
+                    self._read_of(self.runs[fields["run"]], entry.type, fields, entry.at)
 
-    def _read_of(self, run: Run, kind: str, fields: Mapping[str, Any]) -> None:
+    def _read_of(self, run: Run, kind: str, fields: Mapping[str, Any], at: float) -> None:
         fates = {"action_done": "done", "rollback_intent": "undoing", "rollback_done": "undone"}
         if kind == "action_intent":
             assert fields["step"] not in run.intents
@@ -237,6 +245,8 @@ class Story:
             assert run.finished is None, "it ended twice"
             run.finished = fields
             self.failures = {"healed": 0, "failed": self.failures + 1}.get(fields["outcome"], self.failures)
+            if fields["outcome"] == "failed":
+                self._failed_at = at
 
     @property
     def ever_held(self) -> set[str]:
@@ -305,3 +315,41 @@ def check_ended(before: Story, after: Story, first: Seen) -> None:
 def knobs(values: Mapping[str, float], but: Collection[str] = ()) -> dict[str, float]:
     """The values that can be turned back."""
     return {name: values[name] for name in START if name != "jammed" and name not in but}
+
+
+def asked(room: Path, scenario: str, ticks: int = 0, *, wall: float | None = None) -> Request:
+    """A life that begins a second after the last one wrote something."""
+    begins = Story(room).wall if wall is None else wall
+    return Request(directory=str(room), scenario=scenario, wall=begins, ticks=ticks)
+
+
+def places(host: Host, room: Path, request: Request) -> list[str]:
+    """Every place at which a life may die."""
+    code, seen = host.live(request)
+    assert code == 0
+    named: list[str] = seen["places"]
+    assert len(named) > 8
+    return named
+
+
+def die(host: Host, request: Request, place: int) -> None:
+    """A life that is killed at a place."""
+    code, _ = host.live(request | {"die_at": place})
+    assert code == KILLED
+
+
+def restart(host: Host, room: Path, scenario: str) -> Seen:
+    """Start again and recover; all of it must be as the journal says."""
+    before = Story(room)
+    code, seen = host.live(asked(room, scenario))
+    assert code == 0
+    check_restart(before, Story(room), seen)
+    return seen
+
+
+def rooms_of(directory: Path) -> Iterator[Path]:
+    """Empty directories in it, one after the other."""
+    for n in itertools.count():
+        room = directory / str(n)
+        room.mkdir()
+        yield room

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.integration.crash_host import LEVELS, START, TARGET, Request
-from tests.integration.crash_story import KILLED, Host, Seen, Story, check_restart, knobs
+from tests.integration.crash_host import LEVELS, START, TARGET
+from tests.integration.crash_story import Host, Seen, Story, asked, die, knobs, places, restart, rooms_of
 
 SCENARIOS = sorted(LEVELS)
 ONCE, BEYOND = 40, 90
@@ -27,45 +26,8 @@ def host() -> Iterator[Host]:
 @pytest.fixture
 def rooms(tmp_path: Path) -> Iterator[Iterator[Path]]:
     """Empty directories, one after the other; what was in them is removed at the end."""
-
-    def made() -> Iterator[Path]:
-        for n in itertools.count():
-            room = tmp_path / str(n)
-            room.mkdir()
-            yield room
-
-    yield made()
+    yield rooms_of(tmp_path)
     shutil.rmtree(tmp_path, ignore_errors=True)
-
-
-def asked(room: Path, scenario: str, ticks: int = 0, *, wall: float | None = None) -> Request:
-    """A life that begins a second after the last one wrote something."""
-    begins = Story(room).wall if wall is None else wall
-    return Request(directory=str(room), scenario=scenario, wall=begins, ticks=ticks)
-
-
-def places(host: Host, room: Path, request: Request) -> list[str]:
-    """Every place at which a life may die."""
-    code, seen = host.live(request)
-    assert code == 0
-    named: list[str] = seen["places"]
-    assert len(named) > 10
-    return named
-
-
-def die(host: Host, request: Request, place: int) -> None:
-    """A life that is killed at a place."""
-    code, _ = host.live(request | {"die_at": place})
-    assert code == KILLED
-
-
-def restart(host: Host, room: Path, scenario: str) -> Seen:
-    """Start again and recover; all of it must be as the journal says."""
-    before = Story(room)
-    code, seen = host.live(asked(room, scenario))
-    assert code == 0
-    check_restart(before, Story(room), seen)
-    return seen
 
 
 def go_on(host: Host, room: Path, scenario: str, ticks: int) -> None:
