@@ -1,10 +1,35 @@
-"""What a host needs to test its healing policies: a virtual clock, levers that remember, a contract for actions."""
+"""What a host needs to test its healing policies: a virtual clock, levers that remember, a contract for actions.
 
-from selfheal.testing.action_contract import ActionContract, check_action
-from selfheal.testing.action_scene import ActionScene, ContractBreachError
-from selfheal.testing.clock import FakeClock
-from selfheal.testing.lever_proxies import LeverBrokenError, Taps
-from selfheal.testing.recording import Pull, RecordingLevers
+Each name is loaded when first used: a test that needs a clock loads no actions.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from selfheal.testing.action_contract import ActionContract as ActionContract
+    from selfheal.testing.action_contract import check_action as check_action
+    from selfheal.testing.action_scene import ActionScene as ActionScene
+    from selfheal.testing.action_scene import ContractBreachError as ContractBreachError
+    from selfheal.testing.clock import FakeClock as FakeClock
+    from selfheal.testing.lever_proxies import LeverBrokenError as LeverBrokenError
+    from selfheal.testing.lever_proxies import Taps as Taps
+    from selfheal.testing.recording import Pull as Pull
+    from selfheal.testing.recording import RecordingLevers as RecordingLevers
+
+_HOME = {
+    "ActionContract": "action_contract",
+    "ActionScene": "action_scene",
+    "ContractBreachError": "action_scene",
+    "FakeClock": "clock",
+    "LeverBrokenError": "lever_proxies",
+    "Pull": "recording",
+    "RecordingLevers": "recording",
+    "Taps": "lever_proxies",
+    "check_action": "action_contract",
+}
 
 __all__ = [
     "ActionContract",
@@ -17,3 +42,16 @@ __all__ = [
     "Taps",
     "check_action",
 ]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'selfheal.testing' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"selfheal.testing.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

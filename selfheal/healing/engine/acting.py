@@ -12,15 +12,18 @@ import attrs
 from selfheal.clock import Clock
 from selfheal.configuring import structure
 from selfheal.errors import ActionTimeoutError, HealingFailedError, JournalError
-from selfheal.healing.actions import Action, ActionCall, ActionRegistry, Probed, Skip
+from selfheal.healing.actions import Action, ActionCall, ActionRegistry, Effect, Probed, Skip
 from selfheal.healing.driving import Call, Steps
 from selfheal.healing.engine.chronicle import Chronicle, RunFacts
 from selfheal.healing.engine.executing import ActionRunner
 from selfheal.healing.engine.saga import Saga, Step, StepState
 from selfheal.healing.strategies.specs import StepSpec
+from selfheal.plain import plain
 from selfheal.policies.refusal import Refusal
 
 logger = logging.getLogger("selfheal.healing")
+
+_LONGEST_PLAN = 32_768
 
 
 class Leave(Protocol):
@@ -108,6 +111,7 @@ class Actor:
             return StepOutcome(step=step)
         try:
             step.plan = _as_data(plan)
+            _check_plan(step)
         except (TypeError, ValueError) as error:
             return self._refuse(step, facts, f"its plan is not plain data: {error}", error)
         refused = self._refused(action, step, facts)
@@ -176,7 +180,7 @@ class Actor:
         try:
             action = self.actions.get(step.action)
             call = self._call(action, step, facts, action.timeout)
-            yield self._timed(
+            left = yield self._timed(
                 lambda: action.rollback(call, step.plan, step.receipt), f"{step.action}.rollback", action.timeout
             )
         except Exception as error:
@@ -185,7 +189,9 @@ class Actor:
             logger.error("action %s on %r could not be undone: %s", step.action, step.target, step.error)
             self._chronicle.stuck(facts.run, step, step.error)
             return False
-        self._chronicle.undone(facts.run, step)  # if that fails it is undone once more: that is harmless
+        self._chronicle.undone(
+            facts.run, step, left if isinstance(left, str) else ""
+        )  # if that fails it is undone once more: that is harmless
         step.move(StepState.UNDONE)
         return True
 
@@ -261,6 +267,18 @@ def _receipt(said: object) -> Mapping[str, Any]:
         return {} if said is None else _as_data(said)
     except (TypeError, ValueError) as error:
         return {"unreadable": f"{type(said).__name__}: {error}"}
+
+
+def _check_plan(step: Step) -> None:
+    """A plan by which an action is undone has to be the same when another process reads it.
+
+    Raises:
+        ValueError: if the journal would cut it, or hide something in it.
+    """
+    if step.effect is Effect.REVERSIBLE and plain(step.plan, "plan") != step.plan:
+        raise ValueError("the journal would hide or cut what it is undone by: leave secrets and long text out")
+    if len(json.dumps(step.plan)) > _LONGEST_PLAN:
+        raise ValueError(f"it is longer than {_LONGEST_PLAN} characters, which the journal would cut")
 
 
 def _as_data(said: object) -> Mapping[str, Any]:

@@ -143,9 +143,9 @@ class Chronicle:
         """An action is about to be undone."""
         self.journal.append("rollback_intent", run=run, step=step.number, action=step.action, reason=why)
 
-    def undone(self, run: str, step: Step) -> None:
-        """An action was undone."""
-        self.journal.append("rollback_done", run=run, step=step.number)
+    def undone(self, run: str, step: Step, left: str = "") -> None:
+        """An action was undone; what it left alone, because somebody had changed it since."""
+        self.journal.append("rollback_done", run=run, step=step.number, left=left)
 
     def stuck(self, run: str, step: Step, error: str) -> None:
         """An action could not be undone."""
