@@ -10,6 +10,15 @@ from benchmarks import (
     bench_tasks,
 )
 
-ALL = (bench_breaker, bench_conditions, bench_journal, bench_limiter, bench_queue, bench_supervisor, bench_tasks)
+ALL = (
+    bench_breaker,
+    bench_conditions,
+    bench_engine,
+    bench_journal,
+    bench_limiter,
+    bench_queue,
+    bench_supervisor,
+    bench_tasks,
+)
 
 raise SystemExit(max(bench.main() for bench in ALL))
