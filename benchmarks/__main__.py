@@ -3,6 +3,7 @@
 from benchmarks import (
     bench_breaker,
     bench_conditions,
+    bench_engine,
     bench_journal,
     bench_limiter,
     bench_queue,
