@@ -36,7 +36,7 @@ format: $(STAMP)-dev ## Sort imports, fix what can be fixed, format.
 types: $(STAMP)-dev ## Check types with mypy --strict.
 	$(BIN)/mypy
 
-demo: $(STAMP)-run ## Run the reference app through a guided incident (at most 90 s).
+demo: $(STAMP)-run ## Break the reference app six times, and heal it, then run it through an incident (at most 90 s).
 	$(BIN)/python -m examples.reference_app.demo
 
 demo-levers: $(STAMP)-run ## Kill, hang, leak and crash workers, and see each repaired or given up in time (at most 90 s).
@@ -48,7 +48,7 @@ serve: $(STAMP)-run ## Run the reference app on port 3001 until interrupted.
 scenarios: $(STAMP)-run ## Prove the eight scenarios, on the virtual clock and on the running app.
 	$(BIN)/python -m examples.eight_scenarios
 
-bench: $(STAMP)-bench ## Measure the breaker and the task engine beside their peers.
+bench: $(STAMP)-bench ## Measure everything that has a gate beside its peers.
 	$(BIN)/python -m benchmarks
 
 clean: ## Remove .venv, caches and builds.

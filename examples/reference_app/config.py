@@ -56,6 +56,7 @@ class AppConfig:
         learn_from: moments with traffic, one every ``watch_every``, that the anomaly score learns from.
         speed: how many times faster than as shipped the strategies go.
         webhook: address that gets each notification as JSON; empty: none does.
+        dry_run: what would be healed is written to the journal, and nothing is touched.
         end_with_stdin: stop when standard input ends, that is when whoever started the app is gone.
 
     Raises:
@@ -94,6 +95,7 @@ class AppConfig:
     learn_from: int = attrs.field(default=300, validator=between(10, 100_000))
     speed: float = attrs.field(default=1.0, validator=between(1.0, 1000.0))
     webhook: str = attrs.field(default="", repr=False)
+    dry_run: bool = attrs.field(default=False, validator=boolean)
     end_with_stdin: bool = attrs.field(default=False, validator=boolean)
 
     def __attrs_post_init__(self) -> None:
@@ -180,6 +182,7 @@ def read_config(argv: Sequence[str], environ: Mapping[str, str] = os.environ) ->
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, help=told)
     parser.add_argument("--speed", type=float, help="run the clockwork this many times faster (default: 1)")
     parser.add_argument("--no-cache", dest="cache", action="store_false", help="do not keep summaries that were bought")
+    parser.add_argument("--dry-run", action="store_true", help="write down what would be healed, and touch nothing")
     parser.add_argument("--end-with-stdin", action="store_true", help="stop when standard input ends")
     given = vars(parser.parse_args(argv))
     found: dict[str, Any] = {name: _found(name, kind, given[name], environ) for name, (kind, _) in _OPTIONS.items()}
@@ -189,6 +192,7 @@ def read_config(argv: Sequence[str], environ: Mapping[str, str] = os.environ) ->
         token=environ.get(TOKEN, ""),
         admin_token=environ.get("PROVIDER_ADMIN_TOKEN", ""),
         cache=given["cache"],
+        dry_run=given["dry_run"],
         end_with_stdin=given["end_with_stdin"],
         **chosen,
     )

@@ -11,7 +11,7 @@ from examples.reference_app.sampler import INDEXER, PROVIDER, WORKERS
 from selfheal import CircuitBreaker, DormantController, EventBus, ExponentialBackoff, FeatureFlags
 from selfheal.healing import StrategyEngine
 from selfheal.healing.actions import ActionCall, ActionRegistry, Plan, Probed, Receipt, Repeat, builtin_actions
-from selfheal.healing.engine import Policies
+from selfheal.healing.engine import Mode, Policies
 from selfheal.healing.strategies import (
     LevelSpec,
     OnFailure,
@@ -88,7 +88,8 @@ def make_engine(
         shipped("six").faster(config.speed).merged(StrategySet([REPAIR])),
         levers=levers,
         actions=actions_with(repair),
-        preventive=repair.prevent,
+        preventive=None if config.dry_run else repair.prevent,  # it acts by itself, not by actions
+        mode=Mode.DRY_RUN if config.dry_run else Mode.LIVE,
         journal=Journal(config.state_dir / JOURNAL),
         # Its targets are a few parts of one service, not a pool of equals: they may well be ill all at once.
         policies=Policies(protection=MAY_BE_RESTARTED, blast_radius=None),

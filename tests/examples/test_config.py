@@ -27,6 +27,17 @@ def test_speed_divides_the_clockwork_and_nothing_else() -> None:
     assert fast.healing_every == 0.05
 
 
+def test_strategies_are_hurried_up_to_a_hundred_times() -> None:
+    """Faster than that there would be no measurements left between an action and its verdict."""
+    assert [AppConfig().faster(speed).speed for speed in (1, 20, 100, 1000)] == [1.0, 20.0, 100.0, 100.0]
+
+
+def test_a_dry_run_is_asked_for() -> None:
+    """By its option; otherwise things are really done."""
+    assert read_config(["--dry-run"], {}).dry_run is True
+    assert read_config([], {}).dry_run is False
+
+
 @pytest.mark.parametrize("speed", [0.5, 0, -1, 1001, float("nan")])
 def test_speed_has_bounds(speed: float) -> None:
     """Slower than the policy, or faster than the machine can follow, is refused."""

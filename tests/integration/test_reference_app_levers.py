@@ -138,6 +138,7 @@ def test_workers_killed_while_they_answer_cost_nobody_a_summary(start: Start) ->
     app.fault("failing")
     traffic = Traffic(app.port)
     sent = traffic.send(4)
+    app.wait_for(lambda: len(app.status()["workers"]["pids"]) == 2, "two workers")
     for pid in app.status()["workers"]["pids"]:
         os.kill(pid, signal.SIGKILL)
         sent += traffic.send(4)
