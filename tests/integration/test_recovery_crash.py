@@ -166,18 +166,18 @@ def until(holds: object, seconds: float = 30.0) -> None:
 def test_a_disk_that_fills_up(host: Host, rooms: Iterator[Path], scenario: str) -> None:
     """What cannot be written down is not done, and healing ends; with room made, the next process puts it right."""
     named = places(host, room := next(rooms), asked(room, scenario, ONCE))
-    appends = sum(name.startswith("within") for name in named)
-    for full_from in range(2, appends):
+    appends = [name.removeprefix("within ") for name in named if name.startswith("within")]
+    for full_from in range(2, len(appends)):
         room = next(rooms)
         code, seen = host.live(asked(room, scenario, ONCE) | {"full_from": full_from})
         assert code == 0
         left = Story(room)
         left.check()
         assert len(left.entries) == full_from - 1
-        if any(run.intents and not run.finished for run in left.runs.values()):
+        if appends[full_from - 1] != "healing_finished" and any(left.runs[run].intents for run in left.open_runs):
             assert seen["last"]["dormant"]
         restart(host, room, scenario)
-        code, seen = host.live(asked(room, scenario, 20) | {"release": True})
+        code, seen = host.live(asked(room, scenario, ONCE) | {"release": True})
         assert code == 0
         after = Story(room)
         after.check()
@@ -206,14 +206,14 @@ def test_death_at_any_time(host: Host, rooms: Iterator[Path], long_run: bool) ->
         after.check()
         assert all(run.finished for run in after.runs.values())
     assert kills >= (500 if long_run else 12)
-    assert interrupted >= kills / 20
+    assert interrupted >= (50 if long_run else 1)
 
 
 def death(host: Host, room: Path, scenario: str, chance: random.Random) -> bool:
     """A life that is killed some time after it began; tell whether it was, or had ended before."""
-    wall = Story(room).wall + chance.choice([0.0, GRACE])
-    request = asked(room, scenario, 200, wall=wall) | {"pause": 0.0005, "release": chance.random() < 0.3}
+    wall = Story(room).wall + chance.choice([0.0, GRACE, GRACE, GRACE])
+    request = asked(room, scenario, 200, wall=wall) | {"pause": 0.002, "release": chance.random() < 0.5}
     life = host.begin(request)
-    time.sleep(chance.uniform(0.0, 0.15))
+    time.sleep(chance.uniform(0.02, 0.1))
     os.kill(life, signal.SIGKILL)
     return host.wait(life)[0] == KILLED
