@@ -139,7 +139,7 @@ class World:
             declared.rollback(self._undo)
             declared.probe(self._probe)
             declared.verify(
-                lambda call, plan, receipt: all(self.settings.get(t) == plan["new"] for t in plan["targets"])
+                lambda call, plan, receipt: all(self.settings.get(t, 0) >= plan["new"] for t in plan["targets"])
             )
         return registry
 
