@@ -1,0 +1,42 @@
+"""What is unusual: learnt baselines of metrics, and verdicts on one scale.
+
+Each name is loaded when first used: no detector brings a package that only another one needs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from selfheal.detection.protocols import Detector as Detector
+    from selfheal.detection.protocols import MultivariateDetector as MultivariateDetector
+    from selfheal.detection.verdict import Reason as Reason
+    from selfheal.detection.verdict import Verdict as Verdict
+
+_HOME = {
+    "Detector": "protocols",
+    "MultivariateDetector": "protocols",
+    "Reason": "verdict",
+    "Verdict": "verdict",
+}
+
+__all__ = [
+    "Detector",
+    "MultivariateDetector",
+    "Reason",
+    "Verdict",
+]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'selfheal.detection' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"selfheal.detection.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
