@@ -31,8 +31,8 @@ class Verdict(NamedTuple):
     """How unlikely a sample is, given what was learnt.
 
     Args:
-        score: minus log10 of the probability of a sample at least as extreme: 0 is ordinary, 3 is one in a thousand. Never
-            negative, never ``nan``, at most 300.
+        score: minus log10 of the probability of a sample at least as extreme: 0 is ordinary, 3 is one in a thousand.
+            Never negative, never ``nan``, at most 300.
         p: that probability, ``10 ** -score``; 1 where nothing can be said.
         reasons: what contributed, the most first; empty where nothing is unusual.
         ready: whether enough was learnt to trust the score. While it is not, no alarm is raised on it.
