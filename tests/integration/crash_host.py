@@ -49,7 +49,8 @@ class Request(TypedDict, total=False):
     """What one life is to be like.
 
     ``die_at`` counts the places passed, from 1; ``full_from`` counts appends to the journal, and the disk is full
-    from there on, with half of the line written.
+    from there on, with half of the line written. With ``mended`` it has room again, and a person has looked at
+    everything, after half of the ticks.
     """
 
     directory: str
@@ -58,6 +59,7 @@ class Request(TypedDict, total=False):
     ticks: int
     die_at: int
     full_from: int
+    mended: bool
     pause: float
     release: bool
     until_writing: bool
@@ -335,7 +337,7 @@ class DyingJournal(Journal):
     def __init__(self, path: Path, places: Places, full_from: int, clock: FakeClock) -> None:
         self.lines = 0
         self._places_to_die = places
-        self._full_from = full_from
+        self.full_from = full_from
         super().__init__(path, clock=clock)
 
     def _write(self, line: bytes) -> None:
@@ -344,7 +346,7 @@ class DyingJournal(Journal):
         self._places_to_die.at(f"before {kind}")
         half = len(line) // 2
         os.write(self._fd, line[:half])
-        if 0 < self._full_from <= self.lines:
+        if 0 < self.full_from <= self.lines:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._places_to_die.at(f"within {kind}")
         os.write(self._fd, line[half:])
@@ -403,7 +405,10 @@ class Life:
         was_dormant = self.engine.healer.dormancy.is_dormant
         recovered = attrs.asdict(self.engine.recover())
         first = self._look()
-        for _ in range(self.request.get("ticks", 0)):
+        for tick in range(self.request.get("ticks", 0)):
+            if self.request.get("mended") and tick == self.request["ticks"] // 2:
+                self.journal.full_from = 0
+                self._repair()
             self.engine.observe("cpu", CPU[self.request["scenario"]](self.world.values), TARGET)
             self.engine.run_once()
             self.clock.advance(TICK)

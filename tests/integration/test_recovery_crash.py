@@ -187,6 +187,25 @@ def test_a_disk_that_fills_up(host: Host, rooms: Iterator[Path], scenario: str) 
         assert knobs(seen["last"]["values"], turned | {"valve"}) == knobs(START, turned | {"valve"})
 
 
+def test_a_disk_that_was_full_for_a_while(host: Host, rooms: Iterator[Path]) -> None:
+    """What a healing left that could not go on is put right by the same process, once a person has resumed."""
+    named = places(host, room := next(rooms), asked(room, "failing", 30))
+    appends = [name.removeprefix("within ") for name in named if name.startswith("within")]
+    for full_from in range(appends.index("action_intent") + 1, appends.index("healing_finished") + 1):
+        room = next(rooms)
+        code, seen = host.live(asked(room, "failing", 60) | {"full_from": full_from, "mended": True})
+        assert code == 0
+        after = Story(room)
+        after.check()
+        assert after.open_runs == set()
+        (run,) = after.runs.values()
+        assert run.finished is not None
+        assert run.finished["outcome"] == "interrupted"
+        assert knobs(seen["last"]["values"]) == knobs(START)
+        assert seen["last"]["held"] == []
+        assert restart(host, room, "failing")["recovered"]["runs"] == []
+
+
 def test_death_at_any_time(host: Host, rooms: Iterator[Path], long_run: bool) -> None:
     """Killed from outside at random moments, life after life on one journal, with a person who repairs now and then."""
     chance = random.Random(11)

@@ -10,12 +10,7 @@ import attrs
 
 from selfheal.clock import SYSTEM_CLOCK, Clock
 from selfheal.errors import InvalidConfigError
-from selfheal.events import (
-    DEFAULT_BUS,
-    Alert,
-    EventBus,
-    Subscription,
-)
+from selfheal.events import DEFAULT_BUS, Alert, EventBus, Subscription
 from selfheal.healing.actions import ActionRegistry, builtin_actions
 from selfheal.healing.driving import Steps, adrive, drive
 from selfheal.healing.engine.adapting import NoStrategy, SpecStrategy
@@ -149,6 +144,7 @@ class StrategyEngine:
             acted=self._parts.triggers.acted,
             approval_asked=self.people.asked,
             ended=self._parts.releases.add,
+            left_open=self._restorer.take,
             dry_run=self.mode is Mode.DRY_RUN,
             auto_critical=self.config.auto_critical,
         )

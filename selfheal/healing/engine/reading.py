@@ -44,7 +44,8 @@ class Trace:
         began: wall seconds.
         total: actions it was to have.
         rollback: whether its actions are to be undone.
-        ended: wall seconds; ``None`` if its process ended before it.
+        ended: wall seconds; ``None`` if it never came to its end.
+        cut_off: what kept it from that, in words.
         damaged: why its entries do not fit together; empty if they do.
     """
 
@@ -54,6 +55,7 @@ class Trace:
     total: int = 0
     rollback: bool = True
     ended: float | None = None
+    cut_off: str = "its process ended"
     damaged: str = ""
 
     @property

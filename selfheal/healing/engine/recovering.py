@@ -108,7 +108,7 @@ class Recovery:
                 self._chronicle.done(facts.run, step, recovered=True)
             elif probed is Probed.NOT_DONE:
                 not_done += 1
-                step.error = "its process ended before it took effect"
+                step.error = f"{trace.cut_off} before it took effect"
                 step.move(StepState.FAILED)
                 self._chronicle.failed(facts.run, step, in_doubt=False)
             else:
@@ -118,7 +118,7 @@ class Recovery:
                     held += self._hold(trace, step, f"nobody knows whether {step.action} took effect")
         stuck: list[Step] = []
         if trace.rollback:
-            stuck = yield from self._actor.undo(saga, facts, "its process ended in the middle of the healing")
+            stuck = yield from self._actor.undo(saga, facts, f"{trace.cut_off} in the middle of the healing")
         for step in stuck:
             held += self._hold(trace, step, f"{step.action} could not be undone: {step.error}", dormant=True)
         undone = sum(step.state is StepState.UNDONE for step in saga)
@@ -142,7 +142,7 @@ class Recovery:
         wall = self._clock.wall()
         self._guards.hold(target, f"{trace.facts.strategy}: {why}", wall, run=trace.facts.run, step=number)
         self._chronicle.held(target, trace.facts.run, number, why)
-        title = f"{trace.facts.strategy}: {target or 'the host'} is held after a crash"
+        title = f"{trace.facts.strategy}: {target or 'the host'} is held: its healing was cut off"
         body = f"{why}. Look at it, then release({target!r}, by=…, reason=…)."
         self._tell(Told(title=title, body=body, dormant=dormant))
         return (target,)
@@ -154,7 +154,7 @@ class Recovery:
             f"{found.undone} were undone" if found.undone else "",
             f"held for a person: {', '.join(map(repr, found.held))}" if found.held else "",
         ]
-        reason = "; ".join(["its process ended in the middle", *filter(None, parts)])
+        reason = "; ".join([f"{trace.cut_off} in the middle", *filter(None, parts)])
         self._chronicle.finished(
             trace.facts,
             trace.saga,

@@ -50,6 +50,10 @@ class Restorer:
         """Whether there is nothing left to take over."""
         return self.loaded and not self._to_end
 
+    def take(self, trace: Trace) -> None:
+        """A healing of this process was broken off: it is ended like the others, as soon as one may act."""
+        self._to_end.append(trace)
+
     def steps(self) -> Steps[None]:
         """Become the writer if nobody is, read, and end what was interrupted if that may be done now."""
         if self._journal is not None and not self.loaded and self._writes():

@@ -17,6 +17,7 @@ from selfheal.healing.engine.acting import Actor, StepOutcome
 from selfheal.healing.engine.chronicle import Chronicle, RunFacts
 from selfheal.healing.engine.guards import PlanGuards
 from selfheal.healing.engine.measuring import Measurements
+from selfheal.healing.engine.reading import Trace
 from selfheal.healing.engine.saga import Saga, Step, StepState
 from selfheal.healing.engine.verdicts import Judgement, Verdict, judge_effects
 from selfheal.healing.records import GuardName, HealingResult, Outcome
@@ -56,6 +57,7 @@ class Desk:
         acted: told after each action on a target, how long it settles.
         approval_asked: told when a person has to approve a level.
         ended: told what is to be undone later.
+        left_open: told of a healing that was broken off, and is to be ended when that can be written down.
         dry_run: nothing is touched.
         auto_critical: critical levels need nobody's approval.
     """
@@ -69,6 +71,7 @@ class Desk:
     acted: Callable[[str, float], None]
     approval_asked: Callable[[Approval], None]
     ended: Callable[[RunFacts, Saga], None]
+    left_open: Callable[[Trace], None]
     dry_run: bool = False
     auto_critical: bool = False
 
@@ -95,6 +98,14 @@ class HealingRun:
         self._context = context
         self._trigger = trigger
         self._began = desk.clock.monotonic()
+        self._trace = Trace(
+            facts=self.facts,
+            saga=self.saga,
+            began=desk.clock.wall(),
+            rollback=spec.rollback,
+            cut_off="it was broken off",
+        )
+        self._written = False
         self._total = 0
         self._judgement: Judgement | None = None
 
@@ -106,6 +117,7 @@ class HealingRun:
             self._desk.chronicle.started(
                 self.facts, levels[0].level.value, self._total, self._trigger, rollback=self.spec.rollback
             )
+            self._written = True
             if approval is not None and not self._use(approval):
                 approval = None
             result = yield from self._levels(levels, approval)
@@ -260,13 +272,18 @@ class HealingRun:
             self._desk.chronicle.held(target, self.facts.run, step, why)
 
     def _broken(self, error: Exception) -> HealingResult:
-        """Something of ours failed in the middle. Nothing more is done; a target that was touched is left alone."""
+        """Something of ours failed in the middle. Nothing more is done; a target that was touched is left alone.
+
+        Once it can be written down and a person has resumed, it is ended like one whose process died.
+        """
         reason = f"broken off: {error}"
         touched = {step.target for step in self.saga if step.state is not StepState.SKIPPED}
         for target in touched:
             wall = self._desk.clock.wall()
             self._desk.guards.hold(target, reason, wall, run=self.facts.run, step=len(self.saga) - 1)
         self._desk.tell(Told(title=f"{self.spec.name}: healing broken off", body=reason, dormant=bool(touched)))
+        if self._written and not self.facts.dry_run:
+            self._desk.left_open(attrs.evolve(self._trace, total=self._total))
         return _failed(reason, error)
 
     def _finish(self, outcome: Outcome, reason: str, *, guard: str) -> None:
