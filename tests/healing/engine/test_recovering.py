@@ -142,6 +142,7 @@ def test_a_clock_set_back_between_two_processes_opens_nothing(tmp_path: Path) ->
     first.clock.advance(290)
     first.clock.jump(-86_400)
     second = Rig(CURE, path=path, world=first.world)
+    second.engine.recover()
     second.clock.advance(200)
     assert second.engine.handle(ALERT).guard == "grace"
     second.clock.advance(101)
