@@ -7,12 +7,13 @@ BIN    := $(VENV)/bin
 # Installing again is needed only when pyproject.toml changed.
 STAMP  := $(VENV)/.installed-$(shell cksum pyproject.toml | cut -d' ' -f1)
 APT    := apt-get -o DPkg::Lock::Timeout=120
+FUZZ_FOR ?= 60
 # Commands that the tests run beside Python's own packages.
 NEEDED := curl jq
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help system install test lint format types bench demo demo-levers serve scenarios clean
+.PHONY: help system install test lint format types bench fuzz demo demo-levers serve scenarios clean
 
 help: ## Show this list.
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +51,11 @@ scenarios: $(STAMP)-run ## Prove the eight scenarios, on the virtual clock and o
 
 bench: $(STAMP)-bench ## Measure everything that has a gate beside its peers.
 	$(BIN)/python -m benchmarks
+
+fuzz: $(STAMP)-dev ## Try to break conditions and strategy files, FUZZ_FOR seconds each (default 60).
+	$(BIN)/python -m pip install --quiet --group fuzz
+	$(BIN)/python -m tests.fuzz.fuzz_conditions -max_total_time=$(FUZZ_FOR) -timeout=5
+	$(BIN)/python -m tests.fuzz.fuzz_strategies -max_total_time=$(FUZZ_FOR) -timeout=5 -len_control=0
 
 clean: ## Remove .venv, caches and builds.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
