@@ -29,6 +29,7 @@ FLOORS = {
     "conditions": 1,
     "journal": 1,
     "state": 1,
+    "usage": 1,
     "backup": 2,
     "detection": 2,
     "forecasting": 2,

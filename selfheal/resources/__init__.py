@@ -14,7 +14,7 @@ from selfheal.resources.limiter_vegas import AdaptiveLimitConfig, AdaptiveLimitS
 from selfheal.resources.queue import DeadLetter, Delivery, QueueOptions, QueueSnapshot, TaskQueue
 from selfheal.resources.shedding import LoadShedder, ShedderSnapshot
 from selfheal.resources.shedding_machine import ShedderConfig
-from selfheal.resources.usage import Usage, UsageReader
+from selfheal.usage import Usage, UsageReader
 
 __all__ = [
     "AdaptiveLimit",

@@ -38,7 +38,7 @@ from selfheal.resources.budget_responses import BudgetResponse, IntervalRegistry
 from selfheal.resources.budget_wrapping import guarded
 from selfheal.resources.criticality import Criticality
 from selfheal.resources.criticality_scope import to_criticality
-from selfheal.resources.usage import Usage, UsageReader
+from selfheal.usage import Usage, UsageReader
 
 logger = logging.getLogger("selfheal.resources")
 

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import attrs
 
 from selfheal.resources.budget_config import BudgetConfig
-from selfheal.resources.usage import Usage
+from selfheal.usage import Usage
 
 
 class BudgetLevel(enum.StrEnum):

@@ -18,7 +18,7 @@ from selfheal.resources.budget_admission import Tally
 from selfheal.resources.budget_config import BudgetConfig
 from selfheal.resources.budget_machine import BudgetLevel
 from selfheal.resources.budget_responding import Deed
-from selfheal.resources.usage import Usage
+from selfheal.usage import Usage
 
 REPORT_NAME = "resource_usage_report_latest.md"
 

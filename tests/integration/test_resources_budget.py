@@ -19,8 +19,8 @@ import pytest
 from selfheal.errors import BudgetExceededError
 from selfheal.events import BudgetLevelChanged, EventBus
 from selfheal.resources import RateLimiter, ResourceBudget, Suspend, Throttle, Usage, UsageReader
-from selfheal.resources.usage import PsutilMachine
 from selfheal.tasks import TaskRegistry
+from selfheal.usage import PsutilMachine
 
 
 @contextmanager

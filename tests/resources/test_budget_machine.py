@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from selfheal.resources.budget_config import BudgetConfig
 from selfheal.resources.budget_machine import BudgetLevel, BudgetMachine
-from selfheal.resources.usage import Usage
+from selfheal.usage import Usage
 
 NORMAL, SLOW, SHED = BudgetLevel.NORMAL, BudgetLevel.SLOW, BudgetLevel.SHED
 RAW = BudgetConfig(smoothing=0.0, hold=0.0)

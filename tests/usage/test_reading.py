@@ -9,9 +9,9 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from selfheal.resources.usage import PsutilMachine, UsageReader
 from selfheal.testing import FakeClock
-from tests.resources.trees import GIB, NONE_V1, V1_MOUNTS, FakeMachine, version_2, write
+from selfheal.usage import PsutilMachine, UsageReader
+from tests.usage.trees import GIB, NONE_V1, V1_MOUNTS, FakeMachine, version_2, write
 
 
 def reader(root: Path, clock: FakeClock, machine: FakeMachine | None = None) -> UsageReader:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 
 from selfheal.clock import SYSTEM_CLOCK, Clock
-from selfheal.resources.cgroup import Cgroups, CpuLevel
+from selfheal.usage.cgroup import Cgroups, CpuLevel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
