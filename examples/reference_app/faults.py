@@ -170,7 +170,7 @@ class Faults:
                 return False
             new = [entry for entry in read_journal(path, run=seen[0].fields["run"]) if entry.seq > seen[-1].seq]
             for entry in [*(seen if new and len(seen) == 1 else ()), *new]:
-                self._story.tell(_line(entry, entry.at - began))
+                self._story.tell(in_words(entry, entry.at - began))
             seen.extend(new)
             return seen[-1].type == "healing_finished"
 
@@ -257,7 +257,7 @@ _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
 }
 
 
-def _line(entry: Entry, after: float) -> str:
+def in_words(entry: Entry, after: float) -> str:
     """One record in words."""
     words = _WORDS.get(entry.type)
     return f"  +{after:.1f} s  {words(dict(entry.fields)) if words else entry.type}"
