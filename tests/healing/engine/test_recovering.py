@@ -26,7 +26,7 @@ def written(path: Path, world: World, *entries: tuple[str, dict[str, Any]]) -> N
 
 def started(**more: Any) -> tuple[str, dict[str, Any]]:
     """The entry of a beginning."""
-    alert = {
+    alert: dict[str, Any] = {
         "kind": "ill", "target": "web", "metric": "", "value": None, "severity": "warning", "fingerprint": "ill@web",
         "message": "", "labels": {}, "at": 1.0,
     }  # fmt: skip
