@@ -49,6 +49,35 @@ class SpecStrategy:
         return self._begin(self.spec, alert, context)
 
 
+class UnrunStrategy:
+    """A strategy of the host's own making in a dry run: it answers, and is not called.
+
+    Args:
+        strategy: what would be called.
+    """
+
+    def __init__(self, strategy: Strategy) -> None:
+        self._strategy = strategy
+
+    @property
+    def name(self) -> str:
+        """That of the strategy."""
+        return self._strategy.name
+
+    def answers(self, alert: Alert) -> bool:
+        """What the strategy says."""
+        return self._strategy.answers(alert)
+
+    def heal(self, alert: Alert, context: HealingContext) -> HealingResult:
+        """Nothing is done."""
+        return unrun()
+
+
+def unrun() -> HealingResult:
+    """What comes of a callable of the host in a dry run: what it would do cannot be told, so it is not called."""
+    return HealingResult(success=False, planned=True, reason="dry run: the host's own callable is not called")
+
+
 class NoStrategy:
     """Answers nothing: stands where there is no strategy at all."""
 

@@ -13,7 +13,7 @@ from selfheal.errors import InvalidConfigError
 from selfheal.events import DEFAULT_BUS, Alert, EventBus, Subscription
 from selfheal.healing.actions import ActionRegistry, builtin_actions
 from selfheal.healing.driving import Steps, adrive, drive
-from selfheal.healing.engine.adapting import NoStrategy, SpecStrategy
+from selfheal.healing.engine.adapting import NoStrategy, SpecStrategy, UnrunStrategy, unrun
 from selfheal.healing.engine.config import EngineConfig, EngineOptions, EngineSnapshot, Mode, mode_of, section_of
 from selfheal.healing.engine.explaining import Explanation, explained
 from selfheal.healing.engine.loop import AlertSource, Loop
@@ -105,7 +105,8 @@ class StrategyEngine:
         self._file = strategies if isinstance(strategies, StrategyFile) else None
         given_set = strategies.strategies if isinstance(strategies, StrategyFile) else strategies
         self.strategies = given_set.checked(self.actions, levers, self.policies.protection)
-        self._host = tuple(host_strategies)
+        dry = self.mode is Mode.DRY_RUN
+        self._host = tuple(map(UnrunStrategy, host_strategies)) if dry else tuple(host_strategies)
         self._clock = clock
         self._parts = Parts.put_together(
             config=self.config,
@@ -123,7 +124,7 @@ class StrategyEngine:
             dormancy=dormancy,
             breaker=breaker,
             backoff=backoff,
-            preventive=preventive,
+            preventive=unrun if dry and preventive is not None else preventive,
             clock=clock,
             events=events,
             gate=self._parts.guards,
@@ -145,7 +146,7 @@ class StrategyEngine:
             approval_asked=self.people.asked,
             ended=self._parts.releases.add,
             left_open=self._restorer.take,
-            dry_run=self.mode is Mode.DRY_RUN,
+            dry_run=dry,
             auto_critical=self.config.auto_critical,
         )
         self._loop = Loop(
