@@ -88,7 +88,7 @@ def make_engine(
         shipped("six").faster(config.speed).merged(StrategySet([REPAIR])),
         levers=levers,
         actions=actions_with(repair),
-        preventive=None if config.dry_run else repair.prevent,  # it acts by itself, not by actions
+        preventive=repair.prevent,
         mode=Mode.DRY_RUN if config.dry_run else Mode.LIVE,
         journal=Journal(config.state_dir / JOURNAL),
         # Its targets are a few parts of one service, not a pool of equals: they may well be ill all at once.
