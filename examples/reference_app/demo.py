@@ -57,7 +57,7 @@ class Demo:
         """
         self.starts()
         self.serves()
-        Faults(self._app, self._story).run()
+        Faults(self._app, self._story, self._seen).run()
         self.heals_a_killed_provider()
         self.outlasts_a_failing_provider()
         keys = self._app.keys()
@@ -111,7 +111,7 @@ class Demo:
     def outlasts_a_failing_provider(self) -> None:
         """A provider that answers 503: the breaker opens, the backoff grows, and it heals once the fault ends."""
         self._story.chapter("The provider fails: every call gets a 503, and a restart does not cure that")
-        self._fault("failing")
+        self._seen.fault("failing")
         sent = self._seen.send(5)
         self._story.shown("\n".join(f"{one.document}: {one.provider}, {one.reason}" for one in sent))
         self._story.expect("every document is answered, degraded", answered_by(sent) == {"local": 5}, told(sent))
@@ -125,7 +125,7 @@ class Demo:
         grown = self._seen.watch_failures(4)
         self._story.expect("the healer's backoff grows", _as_policy(grown), _steps(grown))
         self._story.tell("the fault ends; nobody touches the service")
-        self._fault("none")
+        self._seen.fault("none")
         self._app.wait_for(self._seen.is_well, "healed after the fault ended")
         status = self._seen.see("selfHealing", "circuitBreakers")
         healing = status["selfHealing"]
@@ -179,14 +179,6 @@ class Demo:
             healing["dormantReason"],
         )
         self._story.expect("which is critical", status["status"] == "critical", status["status"])
-
-    def _fault(self, mode: str) -> None:
-        port = self._seen.provider()["port"]
-        self._story.typed(
-            f'curl -s -X POST http://127.0.0.1:{port}/admin/fault -H "X-Admin-Token: $PROVIDER_ADMIN_TOKEN" '
-            f'-d \'{{"mode": "{mode}"}}\''
-        )
-        self._app.fault(mode)
 
     def _set_keys(self, keys: str, shown: str | None = None) -> None:
         edit = f"s/^SUMMARY_API_KEYS=.*/SUMMARY_API_KEYS={keys if shown is None else shown}/"

@@ -15,6 +15,7 @@ from typing import Any
 import attrs
 
 from examples.reference_app.healing import JOURNAL
+from examples.reference_app.observer import Observer
 from examples.reference_app.running import NotSeenError, RunningApp
 from examples.reference_app.story import Story
 from examples.reference_app.traffic import Traffic
@@ -67,11 +68,13 @@ class Faults:
     Args:
         app: the service, started with :data:`OPTIONS`, with drills allowed.
         story: tells what happens.
+        seen: looks at the service, and breaks its provider.
     """
 
-    def __init__(self, app: RunningApp, story: Story) -> None:
+    def __init__(self, app: RunningApp, story: Story, seen: Observer) -> None:
         self._app = app
         self._story = story
+        self._seen = seen
         self.healed: list[Healed] = []
 
     def run(self) -> None:
@@ -201,9 +204,8 @@ class Faults:
 
     def _fault(self, mode: str, seconds: float = 0.0) -> float:
         """Break the provider; returns when, as wall-clock seconds."""
-        self._story.typed(f"the provider's admin call: mode {mode}" + (f", {seconds:g} s" if seconds else ""))
         began = SYSTEM_CLOCK.wall()
-        self._app.fault(mode, seconds)
+        self._seen.fault(mode, seconds)
         return began
 
     def _strikes(self, pid: int, what: str) -> float:

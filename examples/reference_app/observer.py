@@ -57,6 +57,15 @@ class Observer:
         """What the status says of the provider process."""
         return dict(self._app.status()["gateway"]["provider"])
 
+    def fault(self, mode: str, seconds: float = 0.0) -> None:
+        """Break the provider, or mend it, by the call that an operator would make."""
+        body = f'"mode": "{mode}"' + (f', "seconds": {seconds:g}' if seconds else "")
+        self._story.typed(
+            f"curl -s -X POST http://127.0.0.1:{self.provider()['port']}/admin/fault "
+            f"-H \"X-Admin-Token: $PROVIDER_ADMIN_TOKEN\" -d '{{{body}}}'"
+        )
+        self._app.fault(mode, seconds)
+
     def watch_failures(self, until: int, within: float = 45.0) -> dict[int, int]:
         """Tell each failed healing as it shows in the status; returns the backoff, in ms, by number of failures."""
         grown: dict[int, int] = {}
