@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import gc
 import json
 import logging
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -111,6 +113,7 @@ CPU: Mapping[str, Callable[[Values], float]] = {
 }
 
 
+@functools.cache
 def strategies(scenario: str) -> StrategySet:
     """One strategy that watches the CPU."""
     strategy = {
@@ -465,6 +468,7 @@ class Life:
 
 def serve(lines: Iterable[str]) -> None:
     """A life for each line. ``background`` answers at once with the process; ``wait`` waits for it."""
+    _warm_up()
     gc.freeze()
     running: dict[int, int] = {}
     for line in lines:
@@ -479,6 +483,13 @@ def serve(lines: Iterable[str]) -> None:
             else:
                 told = _ended(pid, out)
         print(json.dumps(told), flush=True)
+
+
+def _warm_up() -> None:
+    """Live once here, so that what is made at the first use need not be made in each child."""
+    for scenario in LEVELS:
+        with tempfile.TemporaryDirectory() as directory:
+            Life(Request(directory=directory, scenario=scenario, wall=1_700_000_000.0, ticks=30)).live()
 
 
 def _begin(request: Request) -> tuple[int, int]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
+import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -347,9 +351,26 @@ def restart(host: Host, room: Path, scenario: str) -> Seen:
     return seen
 
 
-def rooms_of(directory: Path) -> Iterator[Path]:
-    """Empty directories in it, one after the other."""
+@contextlib.contextmanager
+def made_rooms() -> Iterator[Iterator[Path]]:
+    """Empty directories, one after the other, removed at the end.
+
+    In memory where there is such a file system: what a process has written stays there as well when it is killed, and
+    nobody has to wait for a disk.
+    """
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as directory:
+        yield _rooms(Path(directory))
+
+
+def _rooms(directory: Path) -> Iterator[Path]:
     for n in itertools.count():
         room = directory / str(n)
         room.mkdir()
         yield room
+
+
+def copied(dead: Path, room: Path) -> Path:
+    """What a death left, once more."""
+    shutil.copytree(dead, room, dirs_exist_ok=True)
+    return room

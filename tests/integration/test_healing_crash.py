@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.integration.crash_host import LEVELS, START, TARGET
-from tests.integration.crash_story import Host, Seen, Story, asked, die, knobs, places, restart, rooms_of
+from tests.integration.crash_story import Host, Seen, Story, asked, die, knobs, made_rooms, places, restart
 
 SCENARIOS = sorted(LEVELS)
 ONCE, BEYOND = 40, 90
@@ -24,10 +23,10 @@ def host() -> Iterator[Host]:
 
 
 @pytest.fixture
-def rooms(tmp_path: Path) -> Iterator[Iterator[Path]]:
-    """Empty directories, one after the other; what was in them is removed at the end."""
-    yield rooms_of(tmp_path)
-    shutil.rmtree(tmp_path, ignore_errors=True)
+def rooms() -> Iterator[Iterator[Path]]:
+    """Empty directories, one after the other."""
+    with made_rooms() as made:
+        yield made
 
 
 def go_on(host: Host, room: Path, scenario: str, ticks: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.crash_host import GRACE, LEVELS, START, TARGET
-from tests.integration.crash_story import KILLED, Host, Story, asked, die, knobs, places, restart, rooms_of
+from tests.integration.crash_story import KILLED, Host, Story, asked, copied, die, knobs, made_rooms, places, restart
 
 ONCE, TWICE = 40, 80
 """Ticks for one healing and what comes after it; and for a second one after the grace period."""
@@ -27,10 +26,10 @@ def host() -> Iterator[Host]:
 
 
 @pytest.fixture
-def rooms(tmp_path: Path) -> Iterator[Iterator[Path]]:
-    """Empty directories, one after the other; what was in them is removed at the end."""
-    yield rooms_of(tmp_path)
-    shutil.rmtree(tmp_path, ignore_errors=True)
+def rooms() -> Iterator[Iterator[Path]]:
+    """Empty directories, one after the other."""
+    with made_rooms() as made:
+        yield made
 
 
 def nth(names: list[str], name: str, which: int) -> int:
@@ -55,13 +54,12 @@ def test_death_during_recovery(host: Host, rooms: Iterator[Path], first: str, lo
     """The recovery is killed at each of its places too; a third process finds the same, and ends the same."""
     scenario, name, which = FIRST[first]
     place = nth(places(host, room := next(rooms), asked(room, scenario, ONCE)), name, which)
-    room = next(rooms)
-    die(host, asked(room, scenario, ONCE), place)
-    named = places(host, room, asked(room, scenario, 20))
+    dead = next(rooms)
+    die(host, asked(dead, scenario, ONCE), place)
+    named = places(host, room := copied(dead, next(rooms)), asked(room, scenario, 20))
     assert "before healing_finished" in named or first == "release-cut-off"
     for again in range(1, len(named) + 1):
-        room = next(rooms)
-        die(host, asked(room, scenario, ONCE), place)
+        room = copied(dead, next(rooms))
         die(host, asked(room, scenario, 20), again)
         Story(room).check()
         restart(host, room, scenario)
@@ -100,17 +98,15 @@ def test_death_during_a_repair(host: Host, rooms: Iterator[Path], scenario: str,
     """A person releases and resumes, and that is cut off at each place; done again it holds, also over restarts."""
     place = nth(places(host, room := next(rooms), asked(room, scenario, ONCE)), name, which)
 
-    def prepared() -> Path:
-        room = next(rooms)
-        die(host, asked(room, scenario, ONCE), place)
-        code, seen = host.live(asked(room, scenario, 2))
-        assert code == 0
-        assert seen["last"]["held"] == [TARGET] or seen["last"]["dormant"]
-        return room
+    dead = next(rooms)
+    die(host, asked(dead, scenario, ONCE), place)
+    code, seen = host.live(asked(dead, scenario, 2))
+    assert code == 0
+    assert seen["last"]["held"] == [TARGET] or seen["last"]["dormant"]
 
-    named = places(host, room := prepared(), asked(room, scenario) | {"release": True})
+    named = places(host, room := copied(dead, next(rooms)), asked(room, scenario) | {"release": True})
     for again in range(1, len(named) + 1):
-        room = prepared()
+        room = copied(dead, next(rooms))
         die(host, asked(room, scenario) | {"release": True}, again)
         Story(room).check()
         restart(host, room, scenario)
