@@ -78,6 +78,7 @@ def _held_or_on(last: Seen, story: Story) -> None:
     """What cannot be released is held for a person, also after restarts."""
     assert last["values"]["valve"] in (START["valve"], START["valve"] * 3)
     assert last["held"] == [TARGET]
+    assert story.held == {TARGET}
 
 
 AT_REST = {
