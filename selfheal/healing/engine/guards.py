@@ -188,10 +188,12 @@ class PlanGuards:
         with self._lock:
             self.holds.hold(target, reason, at, run=run, step=step)
 
-    def unhold(self, target: str, *, by: str, reason: str) -> None:
-        """A person has looked at a target: it may be touched again."""
+    def unhold(self, target: str, *, by: str, reason: str) -> list[str]:
+        """A person has looked at a target, or with ``*`` at all: they may be touched again. Tell which."""
         with self._lock:
-            self.holds.release(target, by=by, reason=reason)
+            if target == "*":
+                return [held.target for held in self.holds.release_all(by=by, reason=reason)]
+            return [self.holds.release(target, by=by, reason=reason).target]
 
     def decide(self, id: str, state: ApprovalState, *, by: str, reason: str) -> Approval:
         """A person approved or denied a level."""
