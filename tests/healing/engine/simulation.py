@@ -25,6 +25,9 @@ from tests.healing.engine.world import Killed, WatchedJournal, World
 _UNANSWERED = 6 * HOUR
 """Seconds after which an alert must have been answered, or refused with a reason."""
 
+_DOWN = 600.0
+"""Seconds until a process that was killed is followed by the next one."""
+
 
 class Simulation:
     """A scenario, played.
@@ -116,6 +119,7 @@ class Simulation:
             inline_actions=True,
             **scenario.options,
         )
+        self.engine.recover()  # at once, so that it is known when the journal was read
         return self.engine, self.journal
 
     def _reboot(self) -> None:
@@ -134,6 +138,8 @@ class Simulation:
             return what()
         except Killed:
             self.world.alive = False
+            patience = 1 if self.witness.time.process < 20 else 12  # nobody restarts for ever at that pace
+            self.world.clock.advance(patience * _DOWN)
             self._reboot()
             return None
 
