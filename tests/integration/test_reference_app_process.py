@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -207,13 +208,21 @@ def test_no_secret_is_shown_or_written(app: RunningApp) -> None:
     assert oct((app.state_dir / ".env.local").stat().st_mode & 0o777) == "0o600"
 
 
+OFTEN = ("detection", "healing", "resource-watch")
+
+
 def is_generation(app: RunningApp, wanted: int) -> bool:
     return bool(app.status()["backgroundTaskDetails"]["healing"]["generation"] == wanted)
 
 
+def shown_tasks(app: RunningApp) -> list[dict[str, Any]]:
+    return list(app.status()["backgroundTasks"]["tasks"])
+
+
 def test_reload_replaces_the_tasks(app: RunningApp) -> None:
-    """USR1 registers everything anew: the same five tasks, one each, and no thread more."""
+    """USR1 registers everything anew, ten times: the same five tasks, one each, and no thread for each time."""
     process = psutil.Process(app.process.pid)
+    app.wait_for(lambda: all(task["executionCount"] for task in shown_tasks(app) if task["id"] in OFTEN), "some looks")
     before = process.num_threads()
     for wanted in range(2, 12):
         os.kill(app.process.pid, signal.SIGUSR1)
@@ -222,5 +231,6 @@ def test_reload_replaces_the_tasks(app: RunningApp) -> None:
     status = app.status()
 
     assert status["backgroundTasks"]["totalTasks"] == 5
-    assert process.num_threads() <= before + 1
+    # How many tasks, actions and requests happen to be under way differs by some; ten would be a leak.
+    assert process.num_threads() <= before + 5
     app.wait_for(lambda: app.status()["backgroundTasks"]["tasks"][0]["executionCount"] > 0, "a run after the reloads")
