@@ -74,6 +74,17 @@ class EngineOptions(HealerOptions, total=False):
     auto_critical: bool
 
 
+def parted(options: EngineOptions) -> tuple[EngineConfig, dict[str, Any]]:
+    """The engine's own options as its configuration, and the healer's as they were given.
+
+    Raises:
+        ConfigError: if a value of the engine's is out of range.
+    """
+    own = {field.name for field in attrs.fields(EngineConfig)}
+    mine: dict[str, Any] = {name: value for name, value in options.items() if name in own}
+    return EngineConfig(**mine), {name: value for name, value in options.items() if name not in own}
+
+
 @attrs.frozen(kw_only=True)
 class EngineSnapshot:
     """Everything there is to see of an engine, beside its healer's snapshot.

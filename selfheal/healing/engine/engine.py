@@ -6,15 +6,13 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Unpack
 
-import attrs
-
 from selfheal.clock import SYSTEM_CLOCK, Clock
 from selfheal.errors import InvalidConfigError
 from selfheal.events import DEFAULT_BUS, Alert, EventBus, Subscription
 from selfheal.healing.actions import ActionRegistry, builtin_actions
 from selfheal.healing.driving import Steps, adrive, drive
 from selfheal.healing.engine.adapting import NoStrategy, SpecStrategy, UnrunStrategy, unrun
-from selfheal.healing.engine.config import EngineConfig, EngineOptions, EngineSnapshot, Mode, mode_of, section_of
+from selfheal.healing.engine.config import EngineOptions, EngineSnapshot, Mode, mode_of, parted, section_of
 from selfheal.healing.engine.explaining import Explanation, explained
 from selfheal.healing.engine.loop import AlertSource, Loop
 from selfheal.healing.engine.parts import Parts, Policies
@@ -39,7 +37,6 @@ from selfheal.policies.silences import Silence
 logger = logging.getLogger("selfheal.healing")
 
 _NO_LABELS: Mapping[str, str] = {}
-_HEALER_OPTIONS = {field.name for field in attrs.fields(HealerConfig)}
 
 
 class StrategyEngine:
@@ -94,18 +91,16 @@ class StrategyEngine:
         inline_actions: bool = False,
         **options: Unpack[EngineOptions],
     ) -> None:
-        given: dict[str, Any] = dict(options)
-        own = {name: given.pop(name) for name in list(given) if name not in _HEALER_OPTIONS}
-        self.config = EngineConfig(**own)
+        self.config, given = parted(options)
         self.mode = mode_of(mode)
+        dry = self.mode is Mode.DRY_RUN
         self.actions = builtin_actions() if actions is None else actions
         self.levers = levers
         self.policies = Policies() if policies is None else policies
         self.journal = journal
         self._file = strategies if isinstance(strategies, StrategyFile) else None
-        given_set = strategies.strategies if isinstance(strategies, StrategyFile) else strategies
-        self.strategies = given_set.checked(self.actions, levers, self.policies.protection)
-        dry = self.mode is Mode.DRY_RUN
+        first = strategies.strategies if isinstance(strategies, StrategyFile) else strategies
+        self.strategies = first.checked(self.actions, levers, self.policies.protection)
         self._host = tuple(map(UnrunStrategy, host_strategies)) if dry else tuple(host_strategies)
         self._clock = clock
         self._parts = Parts.put_together(
@@ -132,23 +127,9 @@ class StrategyEngine:
             **given,
         )
         self.people = People(self._parts, levers, self.healer.dormancy, events)
-        self._restorer = Restorer(journal, self._parts, self.healer, self.people, dry_run=self.mode is Mode.DRY_RUN)
-        self._parts.guards.loaded = self._restorer.loaded
+        self._restorer = Restorer(journal, self._parts, self.healer, self.people, dry_run=dry)
         self._parts.triggers.use(self.strategies)
-        self._desk = Desk(
-            chronicle=self._parts.chronicle,
-            guards=self._parts.guards,
-            actor=self._parts.actor,
-            measurements=self._parts.measurements,
-            clock=clock,
-            tell=self.people.tell,
-            acted=self._parts.triggers.acted,
-            approval_asked=self.people.asked,
-            ended=self._parts.releases.add,
-            left_open=self._restorer.take,
-            dry_run=dry,
-            auto_critical=self.config.auto_critical,
-        )
+        self._desk = self._make_desk()
         self._loop = Loop(
             parts=self._parts,
             healer=self.healer,
@@ -338,6 +319,23 @@ class StrategyEngine:
             self.use(changed)
         except InvalidConfigError as error:
             logger.error("the old strategies stay: %s", error)
+
+    def _make_desk(self) -> Desk:
+        """What its healings work with."""
+        return Desk(
+            chronicle=self._parts.chronicle,
+            guards=self._parts.guards,
+            actor=self._parts.actor,
+            measurements=self._parts.measurements,
+            clock=self._clock,
+            tell=self.people.tell,
+            acted=self._parts.triggers.acted,
+            approval_asked=self.people.asked,
+            ended=self._parts.releases.add,
+            left_open=self._restorer.take,
+            dry_run=self.mode is Mode.DRY_RUN,
+            auto_critical=self.config.auto_critical,
+        )
 
     def _begin(self, spec: StrategySpec, alert: Alert, context: HealingContext) -> Steps[HealingResult]:
         return HealingRun(self._desk, spec, alert, context, self._parts.guards.run_of(alert)).steps()

@@ -249,11 +249,6 @@ class PlanGuards:
         with self._lock:
             self.locks.release(run)
 
-    def owned(self) -> dict[str, str]:
-        """Target → run, of everything that is being healed."""
-        with self._lock:
-            return self.locks.holders
-
     def _protected(self, alert: Alert, spec: StrategySpec | None) -> Refused | None:
         why = self.protection.check(alert.target, False)
         if why is None and spec is not None:

@@ -42,7 +42,7 @@ class Restorer:
         self._recovery = Recovery(parts.actor, parts.guards, parts.chronicle, parts.clock, people.tell)
         self._to_end: list[Trace] = []
         self._problem = ""
-        self.loaded = journal is None
+        self.loaded = parts.guards.loaded = journal is None
         self.report = RecoveryReport()
 
     @property
