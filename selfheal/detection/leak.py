@@ -45,7 +45,8 @@ class LeakConfig:
         urgent: seconds; what will have run out by then counts after ``min_span`` in any case.
         horizon: seconds; what takes longer to run out is no leak to act on.
         min_growth: percent of the limit that it has to have grown by; of the level at its beginning without a limit.
-        significance: probability of such a tau by chance, at most.
+        significance: probability of such a tau by chance, at most; a tenth of it for what lasts less than
+            ``unseasoned_span``.
         drop_ratio: growth has to be so many times the deepest fall of the floors.
         still: share of the whole slope that the last third has to have.
 
@@ -61,7 +62,7 @@ class LeakConfig:
     urgent: float = attrs.field(default=6 * HOUR, validator=between(0.0, DAY, "s"))
     horizon: float = attrs.field(default=7 * DAY, validator=between(HOUR, 90 * DAY, "s"))
     min_growth: float = attrs.field(default=2.0, validator=between(0.0, 100.0, "%"))
-    significance: float = attrs.field(default=0.0002, validator=between(1e-9, 0.5))
+    significance: float = attrs.field(default=0.002, validator=between(1e-9, 0.5))
     drop_ratio: float = attrs.field(default=2.5, validator=between(0.0, 100.0))
     still: float = attrs.field(default=0.5, validator=between(0.0, 1.0))
 
@@ -229,8 +230,13 @@ def _trend(
         exhausted_in = max(limit - peak, 0.0) / slope * config.block
     span = blocks * config.block
     urgent = exhausted_in is not None and exhausted_in <= config.urgent
-    known = past.known or urgent or span >= config.unseasoned_span
-    if p > config.significance or not known or (exhausted_in is not None and exhausted_in > config.horizon):
+    lasting = span >= config.unseasoned_span
+    strict = config.significance if lasting else 0.1 * config.significance  # many short spans are looked at, few long
+    if (
+        p > strict
+        or not (lasting or past.known or urgent)
+        or (exhausted_in is not None and exhausted_in > config.horizon)
+    ):
         return None
     return Leak(
         since=floors[0].number * config.block,
