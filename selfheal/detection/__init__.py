@@ -9,22 +9,43 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from selfheal.detection.baseline import BaselineConfig as BaselineConfig
+    from selfheal.detection.baseline import SeasonalBaseline as SeasonalBaseline
+    from selfheal.detection.calibrator import TailCalibrator as TailCalibrator
+    from selfheal.detection.gate import AlertGate as AlertGate
+    from selfheal.detection.gate import GateConfig as GateConfig
+    from selfheal.detection.metric import MetricConfig as MetricConfig
+    from selfheal.detection.metric import MetricDetector as MetricDetector
     from selfheal.detection.protocols import Detector as Detector
     from selfheal.detection.protocols import MultivariateDetector as MultivariateDetector
     from selfheal.detection.verdict import Reason as Reason
     from selfheal.detection.verdict import Verdict as Verdict
 
 _HOME = {
+    "AlertGate": "gate",
+    "BaselineConfig": "baseline",
     "Detector": "protocols",
+    "GateConfig": "gate",
+    "MetricConfig": "metric",
+    "MetricDetector": "metric",
     "MultivariateDetector": "protocols",
     "Reason": "verdict",
+    "SeasonalBaseline": "baseline",
+    "TailCalibrator": "calibrator",
     "Verdict": "verdict",
 }
 
 __all__ = [
+    "AlertGate",
+    "BaselineConfig",
     "Detector",
+    "GateConfig",
+    "MetricConfig",
+    "MetricDetector",
     "MultivariateDetector",
     "Reason",
+    "SeasonalBaseline",
+    "TailCalibrator",
     "Verdict",
 ]
 

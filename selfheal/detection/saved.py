@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
-from selfheal.errors import StateError
+from selfheal.errors import ConfigError, StateError
+
+_Config = TypeVar("_Config")
 
 
 class Saved:
@@ -52,9 +54,19 @@ class Saved:
 
     def numbers(self, key: str, length: int | None = None, low: float = -math.inf) -> list[float]:
         """Finite numbers, so many of them where ``length`` is given."""
+        return self.list_of_numbers(self.items(key, length), key, low)
+
+    def items(self, key: str, length: int | None = None) -> list[Any]:
+        """A list of anything, so long where ``length`` is given."""
         values = self._data.get(key)
         if not isinstance(values, list) or (length is not None and len(values) != length):
-            raise self.wrong(f"{key} is not a list{'' if length is None else f' of {length} numbers'}")
+            raise self.wrong(f"{key} is not a list{'' if length is None else f' of {length}'}")
+        return values
+
+    def list_of_numbers(self, values: object, key: str, low: float = -math.inf) -> list[float]:
+        """What is a list of finite numbers."""
+        if not isinstance(values, list):
+            raise self.wrong(f"{key} is not a list")
         return [self._number(value, f"{key}[{n}]", low, math.inf) for n, value in enumerate(values)]
 
     def part(self, key: str) -> Mapping[str, Any]:
@@ -63,6 +75,14 @@ class Saved:
         if not isinstance(value, Mapping):
             raise self.wrong(f"{key} is not a mapping")
         return value
+
+    def settings(self, key: str, config: type[_Config]) -> _Config:
+        """An instance of an attrs class; lists become tuples, and its validators have the last word."""
+        values = {name: tuple(v) if isinstance(v, list) else v for name, v in self.part(key).items()}
+        try:
+            return config(**values)
+        except (TypeError, ConfigError) as error:
+            raise self.wrong(f"{key}: {error}") from error
 
     def _number(self, value: object, key: str, low: float, high: float) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):

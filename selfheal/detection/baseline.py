@@ -1,0 +1,217 @@
+"""What is normal for one metric at this time of day, learnt from a week: by rank in the past, or as mean ± 3σ."""
+
+from __future__ import annotations
+
+import math
+import zoneinfo
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any, Self, TypedDict, Unpack
+
+import attrs
+
+from selfheal.detection.calibrator import TailCalibrator
+from selfheal.detection.intake import Intake, cut, timed
+from selfheal.detection.saved import Saved
+from selfheal.detection.seasons import DAY, SeasonalProfile
+from selfheal.detection.verdict import NOTHING_SAID, Reason, Verdict
+from selfheal.errors import ConfigError
+from selfheal.validators import between, one_of
+
+KIND, VERSION = "seasonal_baseline", 1
+BUCKETS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 96)
+"""A bucket has to hold whole quarters of an hour."""
+PRIOR = 5.0
+"""Samples' worth of the spread of the whole that the spread of a bucket leans on."""
+UNUSUAL = 1.0
+"""From this score on, reasons are given."""
+LEAST = 50
+
+
+def _a_zone(owner: object, field: attrs.Attribute[str], value: object) -> None:
+    try:
+        zoneinfo.ZoneInfo(value if isinstance(value, str) else "")
+    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError) as error:
+        accepted = "the name of a time zone such as 'Europe/Berlin'"
+        raise ConfigError(f"{type(owner).__name__}.{field.name}", value, accepted, "'UTC'") from error
+
+
+def _some_buckets(owner: object, field: attrs.Attribute[int], value: object) -> None:
+    if isinstance(value, bool) or value not in BUCKETS:
+        raise ConfigError(f"{type(owner).__name__}.{field.name}", value, f"one of {BUCKETS}", "48")
+
+
+def _sustained(owner: object, field: attrs.Attribute[Any], value: object) -> None:
+    pair = value if isinstance(value, tuple) and len(value) == 2 else (0, 0)
+    if not all(type(n) is int for n in pair) or not 1 <= pair[0] <= pair[1] <= 100:
+        accepted = "two integers (k, n): k of the latest n, at most 100"
+        raise ConfigError(f"{type(owner).__name__}.{field.name}", value, accepted, "(3, 5)")
+
+
+@attrs.frozen(kw_only=True)
+class BaselineConfig:
+    """What a :class:`SeasonalBaseline` learns and how it judges.
+
+    Args:
+        zone: time zone whose time of day counts.
+        buckets: parts of a day, each with a mean and a spread of its own; 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48 or 96.
+        memory_days: days after which a sample counts 1/e of what a new one does; 1 to 365.
+        mode: ``"calibrated"``: by how rarely the past was as far off. ``"sigma"``: by the normal distribution, as
+            mean ± ``sigma`` spreads.
+        sigma: spreads beyond which a sample is unusual in mode ``"sigma"``; 1 to 10.
+        sustain: ``(k, n)``: in mode ``"sigma"`` the score is that of the k-th furthest of the latest n samples, so that
+            it is beyond the threshold only while k of n are.
+        name: of the metric, for reasons.
+
+    Raises:
+        ConfigError: if a value is out of range.
+    """
+
+    zone: str = attrs.field(default="UTC", validator=_a_zone)
+    buckets: int = attrs.field(default=48, validator=_some_buckets)
+    memory_days: float = attrs.field(default=8.0, validator=between(1.0, 365.0, "days"))
+    mode: str = attrs.field(default="calibrated", validator=one_of("calibrated", "sigma"))
+    sigma: float = attrs.field(default=3.0, validator=between(1.0, 10.0))
+    sustain: tuple[int, int] = attrs.field(default=(3, 5), validator=_sustained)
+    name: str = attrs.field(default="", validator=attrs.validators.instance_of(str))
+
+
+class BaselineOptions(TypedDict, total=False):
+    """The fields of :class:`BaselineConfig` as keyword arguments."""
+
+    zone: str
+    buckets: int
+    memory_days: float
+    mode: str
+    sigma: float
+    sustain: tuple[int, int]
+    name: str
+
+
+def normal_score(spreads: float) -> float:
+    """Minus log10 of the probability that a normal variable is at least so many spreads off, on either side."""
+    if spreads < 25.0:
+        return -math.log10(math.erfc(spreads / math.sqrt(2.0)))
+    return spreads * spreads / (2.0 * math.log(10.0)) + math.log10(spreads * math.sqrt(math.pi / 2.0))
+
+
+class SeasonalBaseline:
+    """A :class:`~selfheal.detection.Detector` by time of day.
+
+    Args:
+        config: its settings; the fields may be given as keyword arguments instead.
+
+    Attributes:
+        intake: what came in, and what was left out.
+
+    Raises:
+        ConfigError: if a setting is out of range.
+
+    >>> baseline = SeasonalBaseline(mode="sigma", sustain=(1, 1))
+    >>> baseline.warm_start((60.0 * n, 50.0 + n % 3) for n in range(1440 * 4))
+    5760
+    >>> baseline.score(345_600.0, 51.0).score < baseline.threshold < baseline.score(345_600.0, 60.0).score
+    True
+    """
+
+    def __init__(self, config: BaselineConfig | None = None, **options: Unpack[BaselineOptions]) -> None:
+        self.config = BaselineConfig(**options) if config is None else attrs.evolve(config, **options)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all that was learnt; settings stay."""
+        config, memory = self.config, self.config.memory_days * DAY
+        self.intake = Intake()
+        self._profile = SeasonalProfile(config.zone, config.buckets, memory, memory, PRIOR)
+        self._calibrator = TailCalibrator(LEAST)
+        self._recent: deque[float] = deque(maxlen=config.sustain[1] - 1)
+
+    @property
+    def threshold(self) -> float:
+        """The score of a sample ``sigma`` spreads off; what alarms in mode ``"sigma"``."""
+        return normal_score(self.config.sigma)
+
+    def usual(self, t: float) -> tuple[float, float]:
+        """Mean and spread that are usual at ``t`` (wall seconds); both 0 before anything is known."""
+        return self._profile.usual(timed(t))
+
+    def band(self, t: float) -> tuple[float, float]:
+        """The mean at ``t`` less ``sigma`` spreads, and plus as many: outside of it a sample is unusual."""
+        mean, spread = self.usual(t)
+        return mean - self.config.sigma * spread, mean + self.config.sigma * spread
+
+    def score(self, t: float, x: float) -> Verdict:
+        """Say how unlikely ``x`` is at ``t``; :class:`~selfheal.detection.Detector` tells more."""
+        timed(t)
+        if x != x or not self._profile.known:
+            return NOTHING_SAID
+        return self._verdict(t, x, self._profile.deviation(t, cut(x)))
+
+    def learn(self, t: float, x: float, weight: float = 1.0) -> None:
+        """Take a sample into the past, unless it is missing, late, repeated or infinite."""
+        deviation = 0.0 if x != x else self._profile.deviation(timed(t), cut(x))
+        gap = self.intake.after_gap(t)
+        if self.intake.takes(timed(t), x, deviation):
+            if gap:
+                self._recent.clear()
+            if self._profile.known:
+                self._recent.append(abs(deviation))
+                self._calibrator.learn(abs(deviation), weight)
+            self._profile.learn(t, cut(x), weight)
+
+    def update(self, t: float, x: float) -> Verdict:
+        """Score a sample, then learn it."""
+        verdict = self.score(t, x)
+        self.learn(t, x)
+        return verdict
+
+    def warm_start(self, history: Iterable[tuple[float, float]]) -> int:
+        """Learn pairs of time and value, oldest first, and tell how many there were."""
+        count = 0
+        for t, x in history:
+            self.learn(t, x)
+            count += 1
+        return count
+
+    def _verdict(self, t: float, x: float, deviation: float) -> Verdict:
+        off = abs(deviation)
+        score = self._calibrator.score(off) if self.config.mode == "calibrated" else self._sustained(t, off)
+        reasons: tuple[Reason, ...] = ()
+        if score >= UNUSUAL:
+            way = "above" if deviation > 0.0 else "below"
+            why = f"{off:.3g} spreads {way} what is usual at this time of day"
+            reasons = (Reason(self.config.name, x, self.usual(t)[0], score, why),)
+        return Verdict.of(score, reasons, ready=self._calibrator.ready)
+
+    def _sustained(self, t: float, off: float) -> float:
+        of = self.config.sustain[0]
+        recent = [] if self.intake.after_gap(t) else [*self._recent]
+        furthest = sorted([*recent, off], reverse=True)
+        return normal_score(furthest[of - 1]) if len(furthest) >= of else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Settings and what was learnt, as JSON data."""
+        return {
+            "kind": KIND,
+            "version": VERSION,
+            "config": {**attrs.asdict(self.config), "sustain": list(self.config.sustain)},
+            "intake": self.intake.to_dict(),
+            "profile": self._profile.to_dict(),
+            "calibrator": self._calibrator.to_dict(),
+            "recent": list(self._recent),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Make it anew from what :meth:`to_dict` gave.
+
+        Raises:
+            StateError: if the record is of another kind or version, or damaged.
+        """
+        saved = Saved(data, KIND, VERSION)
+        made = cls(saved.settings("config", BaselineConfig))
+        made.intake = Intake.from_dict(saved.part("intake"))
+        made._profile.load(saved.part("profile"))
+        made._calibrator = TailCalibrator.from_dict(saved.part("calibrator"))
+        made._recent.extend(saved.numbers("recent", low=0.0))
+        return made

@@ -1,0 +1,230 @@
+"""The detector for one metric that is used where nothing else is asked for."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any, Self, TypedDict, Unpack
+
+import attrs
+
+from selfheal.detection.baseline import LEAST, PRIOR, BaselineConfig
+from selfheal.detection.calibrator import TailCalibrator
+from selfheal.detection.combining import ExcessSum
+from selfheal.detection.gate import AlertGate, GateConfig
+from selfheal.detection.intake import Intake, cut, timed
+from selfheal.detection.saved import Saved
+from selfheal.detection.seasons import DAY, SeasonalProfile
+from selfheal.detection.verdict import NOTHING_SAID, Reason, Verdict
+from selfheal.errors import ConfigError
+from selfheal.validators import between
+
+KIND, VERSION = "metric_detector", 1
+
+
+def _some_means(owner: object, field: attrs.Attribute[Any], value: object) -> None:
+    numbers = value if isinstance(value, tuple) else ()
+    rising = all(type(n) is int for n in numbers) and list(numbers) == sorted(set(numbers))
+    if not numbers or not rising or numbers[0] < 2 or numbers[-1] > 500 or len(numbers) > 5:
+        accepted = "one to five rising integers between 2 and 500"
+        raise ConfigError(f"{type(owner).__name__}.{field.name}", value, accepted, repr(field.default))
+
+
+@attrs.frozen(kw_only=True)
+class MetricConfig:
+    """What a :class:`MetricDetector` learns.
+
+    Args:
+        zone: time zone whose time of day counts.
+        buckets: parts of a day, as in :class:`~selfheal.detection.BaselineConfig`.
+        memory_days: days after which a sample counts 1/e of what a new one does; 1 to 365.
+        means: beside the sample itself, the means of so many of the latest deviations are looked at: what is a little
+            off for long is as unusual as what is far off once.
+        floor: what of each score does not count when they are added; 0 to 3.
+        name: of the metric, for reasons.
+
+    Raises:
+        ConfigError: if a value is out of range.
+    """
+
+    zone: str = attrs.field(default="UTC")
+    buckets: int = attrs.field(default=48)
+    memory_days: float = attrs.field(default=8.0)
+    means: tuple[int, ...] = attrs.field(default=(6, 48), validator=_some_means)
+    floor: float = attrs.field(default=1.0, validator=between(0.0, 3.0))
+    name: str = attrs.field(default="")
+
+    def __attrs_post_init__(self) -> None:
+        for shared in ("zone", "buckets", "memory_days", "name"):
+            field = getattr(attrs.fields(BaselineConfig), shared)
+            field.validator(self, field, getattr(self, shared))
+
+
+class MetricOptions(TypedDict, total=False):
+    """The fields of :class:`MetricConfig` as keyword arguments."""
+
+    zone: str
+    buckets: int
+    memory_days: float
+    means: tuple[int, ...]
+    floor: float
+    name: str
+
+
+class MetricDetector:
+    """A :class:`~selfheal.detection.Detector` with alarms: time of day, short means, their rarity, and a gate.
+
+    How far a sample is off from what is usual at this time of day, and how far the latest few are off on the mean, are
+    each scored by how rarely the past was as far off. The scores are added, and an
+    :class:`~selfheal.detection.AlertGate` makes alarms of them.
+
+    Args:
+        config: its settings; the fields may be given as keyword arguments instead.
+        gate: when alarms are raised and cleared.
+
+    Attributes:
+        gate: with the alarm there may be.
+        intake: what came in, and what was left out.
+        change: what the latest :meth:`update` did to the alarm: ``"raised"``, ``"cleared"`` or ``""``.
+
+    Raises:
+        ConfigError: if a setting is out of range.
+
+    >>> detector = MetricDetector(name="latency")
+    >>> detector.warm_start((300.0 * n, 50.0 + n * 7 % 11) for n in range(288 * 7))
+    2016
+    >>> detector.update(604_800.0, 53.0).score, detector.change
+    (0.0, '')
+    >>> verdict = detector.update(605_100.0, 95.0)
+    >>> detector.change, verdict.reasons[0].why
+    ('raised', '12.6 spreads above what is usual at this time of day')
+    """
+
+    def __init__(
+        self,
+        config: MetricConfig | None = None,
+        *,
+        gate: GateConfig | None = None,
+        **options: Unpack[MetricOptions],
+    ) -> None:
+        self.config = MetricConfig(**options) if config is None else attrs.evolve(config, **options)
+        self.gate = AlertGate(gate)
+        self._sum = ExcessSum(1 + len(self.config.means), self.config.floor)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all that was learnt, and the alarm; settings stay."""
+        config, memory = self.config, self.config.memory_days * DAY
+        self.intake = Intake()
+        self.change = ""
+        self.gate.reset()
+        self._profile = SeasonalProfile(config.zone, config.buckets, memory, memory, PRIOR)
+        self._calibrators = [TailCalibrator(LEAST) for _ in range(1 + len(config.means))]
+        self._recent = [deque[float](maxlen=length - 1) for length in config.means]
+
+    def usual(self, t: float) -> tuple[float, float]:
+        """Mean and spread that are usual at ``t`` (wall seconds); both 0 before anything is known."""
+        return self._profile.usual(timed(t))
+
+    def score(self, t: float, x: float) -> Verdict:
+        """Say how unlikely ``x`` is at ``t``; :class:`~selfheal.detection.Detector` tells more."""
+        timed(t)
+        if x != x or not self._profile.known:
+            return NOTHING_SAID
+        return self._verdict(t, x, self._deviations(t, self._profile.deviation(t, cut(x))))
+
+    def learn(self, t: float, x: float, weight: float = 1.0) -> None:
+        """Take a sample into the past, unless it is missing, late, repeated, infinite or a glitch."""
+        timed(t)
+        value = 0.0 if x != x else cut(x)
+        self._take(t, x, self._deviations(t, self._profile.deviation(t, value)), weight)
+
+    def update(self, t: float, x: float) -> Verdict:
+        """Score a sample, let the gate decide (:attr:`change`), then learn it, less during an alarm."""
+        timed(t)
+        deviations = self._deviations(t, 0.0 if x != x else self._profile.deviation(t, cut(x)))
+        verdict = self._verdict(t, x, deviations) if x == x and self._profile.known else NOTHING_SAID
+        self.change = ""
+        if x == x and not t <= self.intake.last:
+            self.change = self.gate.update(t, verdict.score, self.intake.step, ready=verdict.ready)
+        self._take(t, x, deviations, self.gate.learning_weight(t))
+        return verdict
+
+    def warm_start(self, history: Iterable[tuple[float, float]]) -> int:
+        """Learn pairs of time and value, oldest first, without alarms, and tell how many there were."""
+        count = 0
+        for t, x in history:
+            self.learn(t, x)
+            count += 1
+        return count
+
+    def _deviations(self, t: float, now: float) -> list[float]:
+        """The deviation of the sample, and the means of the latest few including it."""
+        found = [now]
+        if self.intake.after_gap(t):
+            return found * len(self._calibrators)
+        found.extend([(sum(recent) + now) / (len(recent) + 1) for recent in self._recent])
+        return found
+
+    def _verdict(self, t: float, x: float, deviations: list[float]) -> Verdict:
+        scores = [c.score(abs(off)) for c, off in zip(self._calibrators, deviations, strict=True)]
+        total = self._sum.score(scores)
+        reasons = self._reasons(t, x, deviations, scores) if total else ()
+        return Verdict.of(total, reasons, ready=self._calibrators[0].ready)
+
+    def _reasons(self, t: float, x: float, deviations: list[float], scores: list[float]) -> tuple[Reason, ...]:
+        expected = self.usual(t)[0]
+        found = []
+        for length, off, score in zip((1, *self.config.means), deviations, scores, strict=True):
+            if score > self._sum.floor:
+                what = "" if length == 1 else f"on the mean of the latest {length}, "
+                why = (
+                    f"{what}{abs(off):.3g} spreads {'above' if off > 0 else 'below'} what is usual at this time of day"
+                )
+                found.append(Reason(self.config.name, x, expected, score, why))
+        return tuple(sorted(found, key=lambda reason: -reason.score))
+
+    def _take(self, t: float, x: float, deviations: list[float], weight: float) -> None:
+        gap = self.intake.after_gap(t)
+        if not self.intake.takes(t, x, deviations[0]):
+            return
+        if gap:
+            for recent in self._recent:
+                recent.clear()
+        if self._profile.known:
+            for calibrator, off in zip(self._calibrators, deviations, strict=True):
+                calibrator.learn(abs(off), weight)
+            for recent in self._recent:
+                recent.append(deviations[0])
+        self._profile.learn(t, cut(x), weight)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Settings, what was learnt, and the alarm there may be, as JSON data."""
+        return {
+            "kind": KIND,
+            "version": VERSION,
+            "config": {**attrs.asdict(self.config), "means": list(self.config.means)},
+            "gate": self.gate.to_dict(),
+            "intake": self.intake.to_dict(),
+            "profile": self._profile.to_dict(),
+            "calibrators": [calibrator.to_dict() for calibrator in self._calibrators],
+            "recent": [list(recent) for recent in self._recent],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Make it anew from what :meth:`to_dict` gave.
+
+        Raises:
+            StateError: if the record is of another kind or version, or damaged.
+        """
+        saved = Saved(data, KIND, VERSION)
+        made = cls(saved.settings("config", MetricConfig))
+        made.gate = AlertGate.from_dict(saved.part("gate"))
+        made.intake = Intake.from_dict(saved.part("intake"))
+        made._profile.load(saved.part("profile"))
+        parts, recents = saved.items("calibrators", len(made._calibrators)), saved.items("recent", len(made._recent))
+        made._calibrators = [TailCalibrator.from_dict(part) for part in parts]
+        for recent, values in zip(made._recent, recents, strict=True):
+            recent.extend(saved.list_of_numbers(values, "recent"))
+        return made
