@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import attrs
 
 from selfheal.testing import FakeClock
+from tests.healing.engine.world import EFFECTS
 
 HOUR = 3600.0
 
@@ -40,6 +41,15 @@ class Run:
     ended: bool = False
     broken: bool = False
     kind: str = ""
+
+    @property
+    def in_force(self) -> set[int]:
+        """Steps that took effect, or may have, and can be put back."""
+        return {
+            number
+            for number, state in self.steps.items()
+            if state in ("done", "in_doubt") and EFFECTS[self.actions[number]] == "reversible"
+        }
 
 
 class Time:

@@ -232,6 +232,8 @@ class Witness:
         assert run.steps[step] not in ("failed", "skipped"), "what took no effect is undone"
         assert step not in run.undone, "an action is undone twice"
         if not run.ended:
+            if run.process != self.time.process:
+                self._stands("what a process before this one did was undone")
             if not run.order or run.process != self.time.process:
                 run.process = self.time.process
                 run.order = []
@@ -263,6 +265,8 @@ class Witness:
             assert not f["success"]
             assert f["outcome"] in ("planned", "failed", "interrupted"), f["outcome"]
             assert f["actions_executed"] == 0
+        if f["outcome"] == "interrupted" and not f["guard"] and self.scenario.spec(run.strategy)["rollback"]:
+            assert run.in_force <= set(run.undoing), "what a killed process did was not undone"
         if run.order and not run.broken:
             assert run.order == run.to_undo, f"of {run.to_undo} only {run.order} were undone"
         if f["success"]:
@@ -274,11 +278,7 @@ class Witness:
 
     def _was_to_be_undone(self, run: Run, f: dict[str, Any]) -> bool:
         """Whether things got worse with something in force that can be put back."""
-        able = any(
-            state in ("done", "in_doubt") and EFFECTS[run.actions[number]] == "reversible"
-            for number, state in run.steps.items()
-        )
-        return able and run.verdict == "worse" and bool(self.scenario.spec(run.strategy)["rollback"])
+        return bool(run.in_force) and run.verdict == "worse" and bool(self.scenario.spec(run.strategy)["rollback"])
 
     def _really_fixed(self, run: Run) -> None:
         spec = self.scenario.spec(run.strategy)
