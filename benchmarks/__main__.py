@@ -5,8 +5,10 @@ from benchmarks import (
     bench_conditions,
     bench_engine,
     bench_journal,
+    bench_leak,
     bench_limiter,
     bench_queue,
+    bench_sampler,
     bench_supervisor,
     bench_tasks,
 )
@@ -16,8 +18,10 @@ ALL = (
     bench_conditions,
     bench_engine,
     bench_journal,
+    bench_leak,
     bench_limiter,
     bench_queue,
+    bench_sampler,
     bench_supervisor,
     bench_tasks,
 )

@@ -74,7 +74,7 @@ def rates(kind: str, series: int, before: int = 0, seed: int = 7) -> tuple[float
     return false / series, found / series
 
 
-def main(series: int = 100) -> int:
+def main(series: int = 200) -> int:
     """Print the rates of every kind, on the first day and on the fourth, and the gates."""
     rows, gates = [], []
     for before, day in ((0, "first day"), (72, "fourth day")):
@@ -91,4 +91,4 @@ def main(series: int = 100) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 100))
+    raise SystemExit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 200))

@@ -1,0 +1,185 @@
+"""The past of metrics: bounded, saved and loaded, and a bad file refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+from selfheal.detection.history import KIND, History, HistoryConfig, Point
+from selfheal.errors import ConfigError, StateError
+
+T = 1_700_000_100.0
+SHORT = HistoryConfig(step=10.0, keep=60.0, max_series=2)
+
+
+def test_values_of_a_step_become_one_point() -> None:
+    """A point has mean, lowest, highest and number of the values of its step."""
+    history = History()
+    for second, value in ((0, 1.0), (10, 4.0), (299, 1.0), (300, 9.0)):
+        history.add("cpu", value, "web", T + second)
+
+    number = int(T // 300)
+    assert history.points("cpu", "web") == (Point(number, 2.0, 1.0, 4.0, 3), Point(number + 1, 9.0, 9.0, 9.0, 1))
+    assert history.points("cpu", "other") == ()
+    assert list(history) == [("cpu", "web")]
+
+
+def test_what_is_no_value_is_left_out() -> None:
+    """``nan`` and infinite values are not kept; late ones are counted."""
+    history = History()
+    history.add("cpu", 1.0, "", T)
+    for odd in (math.nan, math.inf, -math.inf):
+        history.add("cpu", odd, "", T)
+    history.add("cpu", 1.0, "", math.nan)
+    history.add("cpu", 5.0, "", T - 300)
+
+    assert [point.n for point in history.points("cpu")] == [1]
+    assert history.late == 1
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(-100, 2000), st.floats(-1e9, 1e9)), max_size=200),
+)
+def test_it_is_bounded_and_keeps_the_latest(values: list[tuple[str, int, float]]) -> None:
+    """No series has more than ``keep``, no more series than may be, and each point is the mean of its step."""
+    history = History(SHORT)
+    for metric, second, value in values:
+        history.add(metric, value, "", T + second)
+
+    assert len(history) <= 2
+    for metric, target in history:
+        points = history.points(metric, target)
+        assert 1 <= len(points) <= 6
+        assert points[-1].number - points[0].number < 6
+        assert all(p.low - 1e-6 <= p.mean <= p.high + 1e-6 for p in points)
+    if values and len({metric for metric, _, _ in values}) <= 2:
+        assert history.forgotten == 0
+
+
+def test_the_series_silent_for_longest_goes() -> None:
+    """A new series beyond the bound takes the room of the one that had no value for longest."""
+    history = History(SHORT)
+    for second, metric in enumerate("abac"):
+        history.add(metric, 1.0, "", T + second)
+
+    assert list(history) == [("a", ""), ("c", "")]
+    assert history.forgotten == 1
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 2000), st.floats(allow_nan=False)), max_size=50),
+)
+def test_it_comes_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, values: list[Any]) -> None:
+    """What was saved is loaded point for point, bit for bit."""
+    file = tmp_path_factory.mktemp("history") / "history.json"
+    history = History(SHORT)
+    for metric, second, value in values:
+        history.add(metric, value, "x", T + second)
+    history.save(file)
+    again = History.load(file, SHORT)
+
+    assert list(again) == list(history)
+    assert [again.points(*key) for key in again] == [history.points(*key) for key in history]
+
+
+def saved(place: Path) -> Path:
+    history = History(SHORT)
+    for second in range(60):
+        history.add("cpu", float(second), "web", T + second)
+    history.save(place / "history.json")
+    return place / "history.json"
+
+
+def test_a_file_is_its_owners_alone_and_leaves_nothing_beside(tmp_path: Path) -> None:
+    """Others cannot read it, and the file it was written to first is gone."""
+    file = saved(tmp_path)
+    saved(tmp_path)
+
+    assert file.stat().st_mode & 0o077 == 0
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_every_single_change_is_noticed(tmp_path: Path) -> None:
+    """Whichever byte of the file is changed or wherever it is cut, it is refused and never half taken."""
+    file = saved(tmp_path)
+    whole = file.read_bytes()
+    for place in range(len(whole) - 1):
+        for damaged in (whole[:place], whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]):
+            file.write_bytes(damaged)
+            with pytest.raises(StateError, match=r"record 'history' in .*history\.json: "):
+                History.load(file, SHORT)
+
+
+def forged(file: Path, body: Any, **head: Any) -> None:
+    text = json.dumps(body).encode()
+    first = {"kind": KIND, "version": 1, "sha256": hashlib.sha256(text).hexdigest(), "bytes": len(text), **head}
+    file.write_bytes(json.dumps(first).encode() + b"\n" + text + b"\n")
+
+
+@pytest.mark.parametrize(
+    ("body", "head", "told"),
+    [
+        ([], {}, "no table"),
+        ({"step": 300.0, "series": []}, {}, "300.0 s apart, not 10 s"),
+        ({"step": 10.0}, {}, "not that of a history"),
+        ({"step": 10.0, "series": [{"metric": 1, "target": "", "points": []}]}, {}, "a name is no text"),
+        ({"step": 10.0, "series": [{"metric": "a", "target": "", "points": [[1, 2]]}]}, {}, "not that of a history"),
+        ({"step": 10.0, "series": [{"metric": "a", "target": "", "points": [[1, 1, 1, "1", 1]]}]}, {}, "no point"),
+        (
+            {"step": 10.0, "series": [{"metric": "a", "target": "", "points": [[1, 1, 1, 1, 1]] * 2}]},
+            {},
+            "order of time",
+        ),
+        ({"step": 10.0, "series": []}, {"version": 2}, "version 2; known is 'selfheal history' version 1"),
+        ({"step": 10.0, "series": []}, {"kind": "x"}, "it is 'x' version 1"),
+    ],
+)
+def test_a_file_of_another_making_is_refused(tmp_path: Path, body: Any, head: Any, told: str) -> None:
+    """Content that is not that of a history is refused, even with a checksum that holds."""
+    file = tmp_path / "h.json"
+    forged(file, body, **head)
+
+    with pytest.raises(StateError, match=told):
+        History.load(file, SHORT)
+
+
+def test_a_bad_file_is_set_aside_loudly(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Learning begins anew, an error says so, and the bad file is kept beside."""
+    file = saved(tmp_path)
+    file.write_bytes(file.read_bytes()[:-10])
+    history = History.load_or_new(file, SHORT)
+
+    assert len(history) == 0
+    assert "its checksum does not hold" in history.refused
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "Learning begins anew" in caplog.text
+    assert [path.name for path in tmp_path.iterdir()] == ["history.json.refused"]
+
+
+def test_without_a_file_it_begins_anew_in_silence(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The first start is no error; a good file is taken."""
+    file = tmp_path / "history.json"
+
+    assert History.load_or_new(file, SHORT).refused == ""
+    saved(tmp_path)
+    assert len(History.load_or_new(file, SHORT)) == 1
+    assert not caplog.records
+
+
+def test_what_cannot_be_written_leaves_the_old_file(tmp_path: Path) -> None:
+    """A directory that is not there is told as an error, with the place."""
+    with pytest.raises(StateError, match="cannot be written: No such file"):
+        History().save(tmp_path / "nowhere" / "h.json")
+
+
+def test_settings_are_checked() -> None:
+    """A step of nothing is refused."""
+    with pytest.raises(ConfigError, match=r"HistoryConfig\.step"):
+        HistoryConfig(step=0.0)

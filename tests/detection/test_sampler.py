@@ -1,0 +1,195 @@
+"""What is measured, when, and what becomes of what cannot be."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from selfheal.detection.sampler import Sample, Sampler, SamplerConfig
+from selfheal.errors import ConfigError
+from selfheal.testing import FakeClock
+from selfheal.usage import UsageReader
+from tests.usage.trees import GIB, FakeMachine, version_2
+
+NOTHING = SamplerConfig(machine=False)
+
+
+def values(samples: Sequence[Sample]) -> dict[tuple[str, str], float]:
+    return {(sample.metric, sample.target): sample.value for sample in samples}
+
+
+def test_percentages_are_of_what_the_container_may_use(tmp_path: Path) -> None:
+    """Memory and CPU are measured against the limits of the cgroup, not against the machine."""
+    clock = FakeClock()
+    files = {
+        "memory.max": f"{GIB}\n",
+        "memory.current": f"{GIB // 2}\n",
+        "cpu.max": "50000 100000\n",
+        "cpu.stat": "usage_usec 0\n",
+    }
+    root = version_2(tmp_path, pod_app=files)
+    usage = UsageReader(root=root, machine=FakeMachine(), clock=clock)
+    sampler = Sampler(SamplerConfig(target="web", disk=None), usage=usage, clock=clock)
+    clock.advance(10.0)
+    (root / "sys/fs/cgroup/pod/app/cpu.stat").write_text("usage_usec 2500000\n")
+    found = values(sampler.sample())
+
+    assert found["memory_percent", "web"] == 50.0
+    assert found["cpu_percent", "web"] == pytest.approx(50.0)
+    assert found["memory_bytes", "web"] == GIB // 2
+    assert found["load_per_cpu", "web"] >= 0.0
+
+
+def test_the_first_run_has_no_cpu() -> None:
+    """CPU is measured between two runs, so the first has none, of the machine and of a process."""
+    clock = FakeClock()
+    sampler = Sampler(clock=clock)
+    me = sampler.watch(os.getpid(), "me")
+    first = values(sampler.sample())
+    clock.advance(10.0)
+    second = values(sampler.sample())
+
+    assert ("cpu_percent", "") not in first
+    assert ("process_cpu_percent", me) not in first
+    assert second["process_cpu_percent", me] >= 0.0
+    assert 0.0 <= second["disk_percent", ""] <= 100.0
+
+
+def test_a_process_is_measured() -> None:
+    """Memory, threads, open files and state of a watched process are told under its target."""
+    sampler = Sampler(NOTHING)
+    target = sampler.watch(os.getpid())
+    found = values(sampler.sample())
+
+    assert target.endswith(f"[{os.getpid()}]")
+    assert sampler.watched == {target: os.getpid()}
+    assert found["process_memory_bytes", target] > 1e6
+    assert found["process_threads", target] >= 1
+    assert found["process_fds", target] >= 1
+    assert (found["process_zombie", target], found["process_stopped", target]) == (0.0, 0.0)
+    assert sampler.unwatch(target)
+    assert not sampler.unwatch(target)
+    assert sampler.sample() == ()
+
+
+def test_what_is_observed_comes_with_the_time_of_then() -> None:
+    """A value of the host is handed on once, by the next run, with the moment it was observed at."""
+    clock = FakeClock()
+    sampler = Sampler(NOTHING, clock=clock)
+    sampler.observe("latency", 120, "api")
+    clock.advance(5.0)
+
+    assert sampler.sample() == (Sample("latency", 120.0, "api", 1_700_000_000.0, 1000.0),)
+    assert sampler.sample() == ()
+
+
+def test_a_callable_is_called_at_each_run() -> None:
+    """Its value has the time of the run; ``None`` is a missing value."""
+    clock = FakeClock()
+    sampler = Sampler(NOTHING, clock=clock)
+    depth: list[float | None] = [3.0, None]
+    sampler.add("queue_depth", lambda: depth.pop(0), "jobs")
+
+    assert sampler.sample() == (Sample("queue_depth", 3.0, "jobs", clock.wall(), clock.monotonic()),)
+    assert math.isnan(sampler.sample()[0].value)
+    assert sampler.remove("queue_depth", "jobs")
+    assert not sampler.remove("queue_depth", "jobs")
+
+
+def test_a_callable_that_raises_harms_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """Its value is missing, the others are measured, and the log says so once."""
+    sampler = Sampler(NOTHING)
+    sampler.add("bad", lambda: 1 / 0, "x")
+    sampler.add("good", lambda: 1.0)
+    with caplog.at_level("WARNING"):
+        first, _ = sampler.sample(), sampler.sample()
+
+    assert [math.isnan(sample.value) for sample in first] == [True, False]
+    assert sampler.problems == ("bad of 'x' cannot be read (ZeroDivisionError: division by zero)",)
+    assert len(caplog.records) == 1
+
+
+def test_waiting_values_are_bounded() -> None:
+    """Beyond the bound the oldest go, and are counted."""
+    sampler = Sampler(SamplerConfig(machine=False, max_waiting=2))
+    for value in range(5):
+        sampler.observe("x", value)
+
+    assert [sample.value for sample in sampler.sample()] == [3.0, 4.0]
+    assert sampler.dropped == 3
+
+
+@pytest.mark.parametrize("value", [None, "1", True, [1]])
+def test_what_is_no_number_is_refused(value: Any) -> None:
+    """Values that are no number are an error of the host, told at once."""
+    with pytest.raises(ConfigError, match="value of 'x' must be a number"):
+        Sampler(NOTHING).observe("x", value)
+
+
+def test_odd_numbers_are_taken() -> None:
+    """``nan`` and infinite values are handed on, and an integer that no float can hold is infinite."""
+    sampler = Sampler(NOTHING)
+    for value in (math.nan, -math.inf, 10**400):
+        sampler.observe("x", value)
+    first, second, third = (sample.value for sample in sampler.sample())
+
+    assert math.isnan(first)
+    assert (second, third) == (-math.inf, math.inf)
+
+
+def test_refusals() -> None:
+    """Processes that are not there, callables that are none, and more of them than may be are refused."""
+    sampler = Sampler(SamplerConfig(machine=False, max_watched=1))
+    odd: Any = 5
+    with pytest.raises(ConfigError, match="pid must be the number of a process"):
+        sampler.watch(2**22 + 1)
+    with pytest.raises(ConfigError, match="must be a callable"):
+        sampler.add("x", odd)
+    with pytest.raises(ConfigError, match="must be a name"):
+        sampler.observe("", 1.0)
+    sampler.add("x", float)
+    sampler.add("x", float)
+    with pytest.raises(ConfigError, match="max_watched"):
+        sampler.add("y", float)
+
+
+class Tasks:
+    """A registry that only remembers."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, tuple[Callable[[], object], float]] = {}
+
+    def register_interval(self, id: str, fn: Callable[[], object], every: float) -> object:
+        self.runs[id] = (fn, every)
+        return id
+
+
+def test_the_task_does_nothing_while_its_flag_is_off() -> None:
+    """The flag is asked at each run, not when the task is registered."""
+    on = [False]
+    tasks, told = Tasks(), list[Sequence[Sample]]()
+    sampler = Sampler(NOTHING, enabled=lambda: on[0])
+    sampler.observe("x", 1.0)
+
+    assert sampler.register(tasks, told.append) == "sampling"
+    run, every = tasks.runs["sampling"]
+    run()
+    assert (told, every) == ([], 10.0)
+    on[0] = True
+    run()
+    assert [sample.metric for sample in told[0]] == ["x"]
+
+
+def test_a_file_system_that_is_not_there_is_told() -> None:
+    """The rest is measured, and ``problems`` names what is not."""
+    sampler = Sampler(SamplerConfig(disk=Path("/no/such/place")))
+    found = values(sampler.sample())
+
+    assert ("disk_percent", "") not in found
+    assert ("memory_percent", "") in found
+    assert any("/no/such/place" in problem for problem in sampler.problems)
