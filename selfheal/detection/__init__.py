@@ -12,41 +12,65 @@ if TYPE_CHECKING:
     from selfheal.detection.baseline import BaselineConfig as BaselineConfig
     from selfheal.detection.baseline import SeasonalBaseline as SeasonalBaseline
     from selfheal.detection.calibrator import TailCalibrator as TailCalibrator
+    from selfheal.detection.composite import CompositeConfig as CompositeConfig
+    from selfheal.detection.composite import CompositeDetector as CompositeDetector
+    from selfheal.detection.forest.detector import ForestConfig as ForestConfig
+    from selfheal.detection.forest.detector import IsolationForestDetector as IsolationForestDetector
+    from selfheal.detection.forest.flat import FlatForest as FlatForest
     from selfheal.detection.gate import AlertGate as AlertGate
     from selfheal.detection.gate import GateConfig as GateConfig
     from selfheal.detection.metric import MetricConfig as MetricConfig
     from selfheal.detection.metric import MetricDetector as MetricDetector
     from selfheal.detection.protocols import Detector as Detector
     from selfheal.detection.protocols import MultivariateDetector as MultivariateDetector
+    from selfheal.detection.svm import OneClassSVMDetector as OneClassSVMDetector
+    from selfheal.detection.svm import SvmConfig as SvmConfig
     from selfheal.detection.verdict import Reason as Reason
     from selfheal.detection.verdict import Verdict as Verdict
+    from selfheal.detection.window_config import WindowConfig as WindowConfig
 
 _HOME = {
     "AlertGate": "gate",
     "BaselineConfig": "baseline",
+    "CompositeConfig": "composite",
+    "CompositeDetector": "composite",
     "Detector": "protocols",
+    "FlatForest": "forest.flat",
+    "ForestConfig": "forest.detector",
     "GateConfig": "gate",
+    "IsolationForestDetector": "forest.detector",
     "MetricConfig": "metric",
     "MetricDetector": "metric",
     "MultivariateDetector": "protocols",
+    "OneClassSVMDetector": "svm",
     "Reason": "verdict",
     "SeasonalBaseline": "baseline",
+    "SvmConfig": "svm",
     "TailCalibrator": "calibrator",
     "Verdict": "verdict",
+    "WindowConfig": "window_config",
 }
 
 __all__ = [
     "AlertGate",
     "BaselineConfig",
+    "CompositeConfig",
+    "CompositeDetector",
     "Detector",
+    "FlatForest",
+    "ForestConfig",
     "GateConfig",
+    "IsolationForestDetector",
     "MetricConfig",
     "MetricDetector",
     "MultivariateDetector",
+    "OneClassSVMDetector",
     "Reason",
     "SeasonalBaseline",
+    "SvmConfig",
     "TailCalibrator",
     "Verdict",
+    "WindowConfig",
 ]
 
 

@@ -33,9 +33,30 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         _ = detection.Detecter
 
 
-def test_nothing_heavy_is_loaded_until_a_detector_that_needs_it_is_made() -> None:
-    """Importing the room and looking at every name of it loads neither scikit-learn nor numpy nor psutil."""
-    code = "import sys; from selfheal.detection import *; print(*sys.modules)"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+ARRAYS = (
+    "CompositeConfig CompositeDetector FlatForest ForestConfig IsolationForestDetector OneClassSVMDetector SvmConfig"
+)
+"""Names whose modules need numpy."""
 
-    assert not set(HEAVY) & set(told)
+
+def loaded(code: str) -> set[str]:
+    """The modules that a fresh interpreter has after running ``code``."""
+    command = [sys.executable, "-c", f"import sys; {code}; print(*sys.modules)"]
+    return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_nothing_heavy_is_loaded_until_a_detector_that_needs_it_is_made() -> None:
+    """Importing the room, and every name that needs no arrays, loads neither scikit-learn nor numpy nor psutil."""
+    names = sorted(set(detection.__all__) - set(ARRAYS.split()))
+
+    assert not set(HEAVY) & loaded("from selfheal.detection import " + ", ".join(names))
+
+
+def test_scikit_learn_is_loaded_by_the_first_fit_and_not_before() -> None:
+    """Looking at every name, and making every detector, does not load scikit-learn; the first forest does."""
+    made = "from selfheal.detection import *; d = [c(['a'], least=16) for c in {}]"
+    kinds = "(CompositeDetector, OneClassSVMDetector, IsolationForestDetector)"
+    fitted = made.format(kinds) + "; d[2].warm_start((9e4 * n, {'a': float(n)}) for n in range(9))"
+
+    assert not {"sklearn", "scipy", "psutil", "asyncio"} & loaded(fitted)
+    assert "sklearn" in loaded(fitted.replace("9e4", "6e3").replace("range(9)", "range(20)"))

@@ -9,14 +9,20 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from selfheal.detection.forest.detector import ForestConfig as ForestConfig
+    from selfheal.detection.forest.detector import IsolationForestDetector as IsolationForestDetector
     from selfheal.detection.forest.flat import FlatForest as FlatForest
 
 _HOME = {
     "FlatForest": "flat",
+    "ForestConfig": "detector",
+    "IsolationForestDetector": "detector",
 }
 
 __all__ = [
     "FlatForest",
+    "ForestConfig",
+    "IsolationForestDetector",
 ]
 
 

@@ -1,0 +1,259 @@
+"""What the multivariate detectors have in common: residuals in a sliding window, a model of them, calibration."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, Protocol, Self
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from selfheal.detection.arrays import check_seal, seal
+from selfheal.detection.calibrator import TailCalibrator
+from selfheal.detection.residual_rows import ResidualRows
+from selfheal.detection.row_window import RowWindow
+from selfheal.detection.saved import Saved
+from selfheal.detection.verdict import NOTHING_SAID, Reason, Verdict
+from selfheal.detection.window_config import WindowConfig, some_metrics
+
+VERSION = 1
+UNUSUAL = 1.0
+"""From this score on, reasons are given."""
+MOST_REASONS = 5
+
+Rows = NDArray[np.float64]
+
+
+class Model(Protocol):
+    """What was fitted to the rows of a window. It does not change."""
+
+    def deviations(self, rows: Rows) -> Rows:
+        """How far each row is from those fitted: not negative, and larger is further."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """It, as JSON data."""
+
+
+@attrs.frozen(eq=False)
+class Fitted:
+    """A model, and what it was fitted to.
+
+    Args:
+        model: the model.
+        at: wall seconds of the latest sample then.
+        rows: how many rows it was fitted to.
+    """
+
+    model: Model
+    at: float
+    rows: int
+
+
+class WindowDetector(ABC):
+    """A :class:`~selfheal.detection.MultivariateDetector` that fits a model to a sliding window of residuals.
+
+    Each sample becomes a row of residuals, the model says how far that is from the window, the mean of the latest few
+    says how far it was lately, and a calibrator how rarely that happens. A model is fitted when there are enough rows,
+    again each time they have doubled, and then every ``refit_every`` seconds; until the next one is ready the last one
+    is used.
+
+    With ``refit="inline"`` :meth:`learn` fits, within the call. With ``refit="called"`` it never does: ask
+    :meth:`refit_due`, and call :meth:`refit` from a task; or take :meth:`fitting` under the lock, call it outside, and
+    :meth:`install` what it gives under the lock again.
+
+    Not thread-safe: the owner holds a lock.
+    """
+
+    kind: ClassVar[str]
+    config_class: ClassVar[type[WindowConfig]] = WindowConfig
+
+    def __init__(self, metrics: Iterable[str], config: WindowConfig | None = None, **options: Any) -> None:
+        self._metrics = some_metrics(metrics)
+        self.config = self.config_class(**options) if config is None else attrs.evolve(config, **options)
+        self.reset()
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The names of the metrics it looks at, in its own order."""
+        return self._metrics
+
+    @property
+    def fitted(self) -> Fitted | None:
+        """The model in use; ``None`` before the first."""
+        return self._fitted
+
+    def reset(self) -> None:
+        """Forget all that was learnt; settings stay."""
+        config = self.config
+        self._rows = ResidualRows(self._metrics, config.zone)
+        self._window = RowWindow(config.window, config.max_rows, 2 * len(self._metrics))
+        self._calibrator = TailCalibrator()
+        self._recent: deque[float] = deque(maxlen=max(config.smooth - 1, 0))
+        self._fitted: Fitted | None = None
+
+    def score(self, t: float, x: Mapping[str, float]) -> Verdict:
+        """Say how unlikely a sample is at ``t`` (wall seconds). Changes nothing that a later verdict depends on."""
+        row = self._rows.row(t, x)
+        return self._verdict(t, x, row, self._deviation(row))
+
+    def learn(self, t: float, x: Mapping[str, float], weight: float = 1.0) -> None:
+        """Take a sample into the past, with a weight from 0 to 1; not one without a known metric, late or repeated."""
+        row = self._rows.row(t, x)
+        self._learn(t, x, weight, row, self._deviation(row))
+
+    def update(self, t: float, x: Mapping[str, float]) -> Verdict:
+        """Score a sample, then learn it."""
+        row = self._rows.row(t, x)
+        deviation = self._deviation(row)
+        verdict = self._verdict(t, x, row, deviation)
+        self._learn(t, x, 1.0, row, deviation)
+        return verdict
+
+    def warm_start(self, history: Iterable[tuple[float, Mapping[str, float]]]) -> int:
+        """Learn pairs of time and sample, oldest first, and tell how many there were."""
+        count = 0
+        for t, x in history:
+            self.learn(t, x)
+            count += 1
+        return count
+
+    def refit_due(self) -> bool:
+        """Whether the window has changed enough that a new model should be fitted."""
+        at = self._rows.last
+        if math.isnan(at):
+            return False
+        if self._fitted is not None and at < self._fitted.at + self.config.refit_every:
+            few = self._fitted.rows <= self.config.max_rows // 2
+            return few and self._window.count(at) >= 2 * self._fitted.rows
+        return self._window.count(at) >= self.config.least
+
+    def refit(self) -> None:
+        """Fit a model to the window as it is, and use it; nothing while there are fewer than ``least`` rows."""
+        job = self.fitting()
+        if job is not None:
+            self.install(job())
+
+    def fitting(self) -> Callable[[], Fitted] | None:
+        """What fits a model to a copy of the window, to be called anywhere; ``None`` while there are too few rows."""
+        at = self._rows.last
+        rows = self._window.rows(at)
+        if math.isnan(at) or len(rows) < self.config.least:
+            return None
+        return lambda: Fitted(self._fit(rows), at, len(rows))
+
+    def install(self, fitted: Fitted) -> None:
+        """Use a model from now on."""
+        self._fitted = fitted
+
+    @abstractmethod
+    def _fit(self, rows: Rows) -> Model:
+        """Fit a model to rows that are its own; it may change them, and must touch nothing else that changes."""
+
+    @classmethod
+    @abstractmethod
+    def _read(cls, data: Mapping[str, Any], width: int) -> Model:
+        """Make a model anew from what its ``to_dict`` gave; StateError if it is damaged."""
+
+    def _deviation(self, row: Rows | None) -> float | None:
+        if row is None or self._fitted is None:
+            return None
+        return float(self._fitted.model.deviations(row[None, :])[0])
+
+    def _verdict(self, t: float, x: Mapping[str, float], row: Rows | None, deviation: float | None) -> Verdict:
+        if row is None or deviation is None:
+            return NOTHING_SAID
+        recent = [] if self._rows.after_gap(t) else self._recent
+        score = self._calibrator.score((math.fsum(recent) + deviation) / (len(recent) + 1))
+        reasons = self._reasons(t, x, row, score) if score >= UNUSUAL else ()
+        return Verdict.of(score, reasons, ready=self._calibrator.ready)
+
+    def _reasons(self, t: float, x: Mapping[str, float], row: Rows, score: float) -> tuple[Reason, ...]:
+        """What each metric contributed: by how much less the row would deviate if that one were as usual."""
+        count = len(self._metrics)
+        shares = self._shares(row)
+        total = float(shares.sum())
+        if total <= 0.0:
+            return ()
+        reasons = []
+        for place in np.argsort(-shares, kind="stable")[:MOST_REASONS].tolist():
+            share = float(shares[place]) / total
+            if share < 0.05:
+                break
+            spreads = float(row[count + place])
+            why = f"{abs(spreads):.3g} spreads {'above' if spreads > 0 else 'below'} what is usual at this time of day"
+            name = self._metrics[place]
+            value = float(x.get(name, math.nan))
+            reasons.append(Reason(name, value, self._rows.usual(t, place), share * score, why))
+        return tuple(reasons)
+
+    def _shares(self, row: Rows) -> Rows:
+        if self._fitted is None:
+            return np.zeros(len(self._metrics))
+        count = len(self._metrics)
+        places = np.arange(count)
+        without = np.tile(row, (count + 1, 1))
+        without[places, places] = without[places, count + places] = 0.0
+        deviations = self._fitted.model.deviations(without)
+        shares: Rows = np.maximum(deviations[-1] - deviations[:-1], 0.0)
+        return shares
+
+    def _learn(
+        self, t: float, x: Mapping[str, float], weight: float, row: Rows | None, deviation: float | None
+    ) -> None:
+        if row is None or not self._rows.is_next(t):
+            return
+        if self._rows.after_gap(t):
+            self._recent.clear()
+        if deviation is not None:
+            mean = (math.fsum(self._recent) + deviation) / (len(self._recent) + 1)
+            self._calibrator.learn(mean, weight)
+            self._recent.append(deviation)
+        self._window.add(t, row, weight)
+        self._rows.learn(t, x, weight)
+        if self.config.refit == "inline" and self.refit_due():
+            self.refit()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Settings and what was learnt, as JSON data with a checksum: numbers and plain arrays."""
+        fitted = self._fitted
+        record: dict[str, Any] = {
+            "kind": self.kind,
+            "version": VERSION,
+            "metrics": list(self._metrics),
+            "config": attrs.asdict(self.config),
+            "rows": self._rows.to_dict(),
+            "window": self._window.to_dict(),
+            "calibrator": self._calibrator.to_dict(),
+            "recent": list(self._recent),
+            "fitted": None,
+        }
+        if fitted is not None:
+            record["fitted"] = {"at": fitted.at, "rows": fitted.rows, "model": fitted.model.to_dict()}
+        return seal(record)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Make it anew from what :meth:`to_dict` gave.
+
+        Raises:
+            StateError: if the record is of another kind or version, or damaged.
+        """
+        saved = check_seal(data, cls.kind, VERSION)
+        try:
+            metrics = some_metrics(data.get("metrics") or ())
+            made = cls(metrics, cls.config_class(**saved.part("config")))
+        except (TypeError, ValueError) as error:  # ConfigError is a ValueError
+            raise saved.wrong(f"its settings are not accepted: {error}") from error
+        made._rows.load(saved.part("rows"))
+        made._window.load(saved.part("window"))
+        made._calibrator = TailCalibrator.from_dict(saved.part("calibrator"))
+        made._recent.extend(saved.numbers("recent", low=0.0))
+        if data.get("fitted") is not None:
+            part = Saved({**saved.part("fitted"), "kind": cls.kind, "version": VERSION}, cls.kind, VERSION)
+            model = cls._read(part.part("model"), 2 * len(metrics))
+            made._fitted = Fitted(model, part.number("at"), part.count("rows"))
+        return made
