@@ -156,6 +156,8 @@ class SeasonalBaseline:
                 self._recent.clear()
             if self._profile.known:
                 self._recent.append(abs(deviation))
+                if self.intake.new_days:
+                    self._calibrator.age(self.intake.new_days)
                 self._calibrator.learn(abs(deviation), weight)
             self._profile.learn(t, cut(x), weight)
 

@@ -23,6 +23,7 @@ _LOG_10 = math.log(10.0)
 _UPPER = 0.05
 _SHORTEST = 0.05
 """The least deviation over which the probability falls by a factor of e, beyond the largest one learnt."""
+MEMORY_DAYS = 30.0
 _HEAVIEST = 1e9
 _FORGOTTEN = 0.05
 """The largest deviation is forgotten when no more than this is left of its weight."""
@@ -74,7 +75,7 @@ class TailCalibrator:
         if deviation > HIGHEST:
             deviation = HIGHEST
         if deviation > self._top:
-            return math.log10(total / unit + 1.0) + (deviation - self._top) * self._rate()
+            return math.log10(total / unit + 1.0) + (deviation - self._top) * self._fall
         at = CELLS - int(math.log(deviation) * _PER_LOG + _SHIFT)
         sums, count = self._sums, 0.0
         while at:
@@ -86,32 +87,33 @@ class TailCalibrator:
 
     def learn(self, deviation: float, weight: float = 1.0) -> None:
         """Take a deviation (not negative, finite) into the past, with a weight from 0 to 1."""
+        if not weight:
+            return
         weight *= self._unit
         self.total += weight
         if deviation > LOWEST:
             if deviation > HIGHEST:
                 deviation = HIGHEST
             at = CELLS - int(math.log(deviation) * _PER_LOG + _SHIFT)
-            if deviation > self._top and weight:
-                self._top = deviation
-                self._fall = 0.0
         else:
-            at = CELLS
+            at, deviation = CELLS, 0.0
         sums = self._sums
         while at <= CELLS:
             sums[at] += weight
             at += at & -at
+        if self.total > self._stale or deviation > self._top:
+            self._fit(max(deviation, self._top))
 
-    def age(self, factor: float) -> None:
-        """Let all that was learnt count less from now on: times ``factor``, more than 0 and at most 1."""
-        self._unit /= factor
-        self._fall = 0.0
+    def age(self, days: int) -> None:
+        """Let all that was learnt count less from now on: after 30 days 1/e."""
+        self._unit *= math.exp(min(days, 100) / MEMORY_DAYS)
         if self._unit > _HEAVIEST:
             self._sums = array("d", (value / self._unit for value in self._sums))
             self.total /= self._unit
             self._unit = 1.0
         while self._top > LOWEST and self._above(self._top) < _FORGOTTEN * self._unit:
             self._top = max(LOWEST, self._top / RATIO)
+        self._fit(self._top)
 
     def _above(self, deviation: float) -> float:
         """Weight learnt in the cell of a deviation and above it."""
@@ -122,14 +124,13 @@ class TailCalibrator:
             at &= at - 1
         return count
 
-    def _rate(self) -> float:
-        """By how much the score grows beyond the largest deviation learnt, for each unit of deviation."""
-        if not self._fall or self.total > self._stale:
-            upper, count = self._quantile(_UPPER * self.total)
-            scale = (self._top - upper) / math.log(max(count / self._unit, 2.0))
-            self._fall = 1.0 / (_LOG_10 * max(scale, _SHORTEST))
-            self._stale = 1.1 * self.total
-        return self._fall
+    def _fit(self, top: float) -> None:
+        """Find by how much the score grows beyond the largest deviation learnt, for each unit of deviation."""
+        self._top = top
+        self._stale = 1.1 * self.total
+        upper, count = self._quantile(_UPPER * self.total)
+        scale = (top - upper) / math.log(max(count / self._unit, 2.0))
+        self._fall = 1.0 / (_LOG_10 * max(scale, _SHORTEST))
 
     def _quantile(self, weight: float) -> tuple[float, float]:
         """The deviation that learnt ones of that weight exceed, and their weight."""
@@ -151,6 +152,8 @@ class TailCalibrator:
             "total": self.total,
             "unit": self._unit,
             "top": self._top,
+            "fall": self._fall,
+            "stale": self._stale,
             "cells": cells,
         }
 
@@ -165,7 +168,9 @@ class TailCalibrator:
         made = cls(saved.count("least"))
         made.total = saved.number("total", 0.0)
         made._unit = saved.number("unit", 1.0, _HEAVIEST)
-        made._top = saved.number("top", 0.0)
+        made._top = saved.number("top", 0.0, HIGHEST)
+        made._fall = saved.number("fall", 0.0)
+        made._stale = saved.number("stale", 0.0)
         pairs = [saved.list_of_numbers(pair, "cells", 0.0) for pair in saved.items("cells")]
         for pair in pairs:
             if len(pair) != 2 or not 1 <= pair[0] <= CELLS:

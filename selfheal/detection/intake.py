@@ -15,6 +15,7 @@ LARGEST = 1e140
 """Values are cut to this, so that sums of their squares are finite."""
 GLITCH = 1000.0
 """A value further off than so many spreads is learnt only if the one before it was too."""
+DAY = 86_400.0
 GAP = 5.0
 """Usual steps without a sample after which what went before says nothing about now."""
 
@@ -47,14 +48,16 @@ class Intake:
         repeated: how many came at the moment of the latest.
         gaps: how many times nothing came for five usual steps.
         glitches: how many were so far off, and alone, that they were not learnt.
+        new_days: how many days (of UTC) began with the latest sample.
     """
 
-    __slots__ = ("_far", "gaps", "glitches", "infinite", "last", "late", "missing", "repeated", "step")
+    __slots__ = ("_far", "gaps", "glitches", "infinite", "last", "late", "missing", "new_days", "repeated", "step")
 
     def __init__(self) -> None:
         self.last = math.nan
         self.step = 0.0
         self.missing = self.infinite = self.late = self.repeated = self.gaps = self.glitches = 0
+        self.new_days = 0
         self._far = 0.0
 
     def after_gap(self, t: float) -> bool:
@@ -79,8 +82,10 @@ class Intake:
             else:
                 self.repeated += 1
             return False
-        self.last = t
+        last, self.last = self.last, t
+        self.new_days = 0
         if since == since:
+            self.new_days = int(t // DAY) - int(last // DAY)
             if self.step and since > GAP * self.step:
                 self.gaps += 1
             self.step = self.step + 0.05 * (min(since, 2.0 * self.step) - self.step) if self.step else since

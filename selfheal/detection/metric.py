@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any, Self, TypedDict, Unpack
@@ -159,11 +160,19 @@ class MetricDetector:
         return count
 
     def _deviations(self, t: float, now: float) -> list[float]:
-        """The deviation of the sample, and the means of the latest few including it."""
+        """The deviation of the sample, and the means of the latest few including it.
+
+        A mean of fewer than it should be, after a gap, is made as much smaller as its spread is larger.
+        """
         found = [now]
-        if self.intake.after_gap(t):
-            return found * len(self._calibrators)
-        found.extend([(sum(recent) + now) / (len(recent) + 1) for recent in self._recent])
+        gap = self.intake.after_gap(t)
+        for recent, length in zip(self._recent, self.config.means, strict=True):
+            if gap or not recent:
+                found.append(now / math.sqrt(length))
+            elif len(recent) + 1 == length:
+                found.append((sum(recent) + now) / length)
+            else:
+                found.append((sum(recent) + now) / math.sqrt((len(recent) + 1) * length))
         return found
 
     def _verdict(self, t: float, x: float, deviations: list[float]) -> Verdict:
@@ -193,6 +202,8 @@ class MetricDetector:
                 recent.clear()
         if self._profile.known:
             for calibrator, off in zip(self._calibrators, deviations, strict=True):
+                if self.intake.new_days:
+                    calibrator.age(self.intake.new_days)
                 calibrator.learn(abs(off), weight)
             for recent in self._recent:
                 recent.append(deviations[0])

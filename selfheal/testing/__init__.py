@@ -1,4 +1,4 @@
-"""What a host needs to test its healing policies: a virtual clock, levers that remember, a contract for actions.
+"""What a host needs to test its policies: a virtual clock, levers that remember, contracts for actions and detectors.
 
 Each name is loaded when first used: a test that needs a clock loads no actions.
 """
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from selfheal.testing.action_scene import ActionScene as ActionScene
     from selfheal.testing.action_scene import ContractBreachError as ContractBreachError
     from selfheal.testing.clock import FakeClock as FakeClock
+    from selfheal.testing.detector_contract import DetectorContract as DetectorContract
+    from selfheal.testing.detector_contract import check_detector as check_detector
     from selfheal.testing.lever_proxies import LeverBrokenError as LeverBrokenError
     from selfheal.testing.lever_proxies import Taps as Taps
     from selfheal.testing.recording import Pull as Pull
@@ -23,24 +25,28 @@ _HOME = {
     "ActionContract": "action_contract",
     "ActionScene": "action_scene",
     "ContractBreachError": "action_scene",
+    "DetectorContract": "detector_contract",
     "FakeClock": "clock",
     "LeverBrokenError": "lever_proxies",
     "Pull": "recording",
     "RecordingLevers": "recording",
     "Taps": "lever_proxies",
     "check_action": "action_contract",
+    "check_detector": "detector_contract",
 }
 
 __all__ = [
     "ActionContract",
     "ActionScene",
     "ContractBreachError",
+    "DetectorContract",
     "FakeClock",
     "LeverBrokenError",
     "Pull",
     "RecordingLevers",
     "Taps",
     "check_action",
+    "check_detector",
 ]
 
 

@@ -1,0 +1,127 @@
+"""Means and spreads by time of day, beside a model that keeps all samples."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import random
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from selfheal.detection.seasons import CELL, DAY, ENOUGH, SeasonalProfile
+
+START = 1_709_251_200.0
+"""Friday 2024-03-01 00:00 UTC."""
+MEMORY = 8.0 * DAY
+
+
+def profile(zone: str = "UTC", buckets: int = 48) -> SeasonalProfile:
+    return SeasonalProfile(zone, buckets, MEMORY, MEMORY, 5.0)
+
+
+def weighted(samples: list[tuple[float, float]], now: float) -> tuple[float, float]:
+    """Mean and variance of samples whose weight falls with the age of their cell."""
+    weights = [math.exp(-(now - (t - t % CELL + CELL)) / MEMORY) for t, _ in samples]
+    mean = sum(w * x for w, (_, x) in zip(weights, samples, strict=True)) / sum(weights)
+    var = sum(w * (x - mean) ** 2 for w, (_, x) in zip(weights, samples, strict=True)) / sum(weights)
+    return mean, var
+
+
+@settings(max_examples=40)
+@given(
+    st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kolkata", "Asia/Kathmandu"]),
+    st.sampled_from([1, 24, 48, 96]),
+    st.sampled_from([60.0, 300.0, 1700.0, 7200.0]),
+    st.integers(0, 1000),
+)
+def test_means_and_variances_are_those_of_all_samples(zone: str, buckets: int, step: float, seed: int) -> None:
+    """Each bucket, and the whole, have the mean and variance of all samples of theirs, older ones weighing less."""
+    draw = random.Random(seed)
+    seasons, kept = profile(zone, buckets), []
+    for n in range(int(min(2.5 * DAY, 400 * step) / step)):
+        sample = (START + n * step + draw.random(), draw.gauss(1e6, 3.0))
+        seasons.learn(*sample)
+        kept.append(sample)
+    seasons.enter(kept[-1][0] + 2 * DAY)
+
+    by_bucket: dict[int, list[tuple[float, float]]] = {3 * buckets: kept}
+    for t, x in kept:
+        local = datetime.datetime.fromtimestamp(t, ZoneInfo(zone))
+        bucket = int((local.hour * 60 + local.minute) / (1440 / buckets))
+        by_bucket.setdefault(bucket, []).append((t, x))
+    for bucket, samples in by_bucket.items():
+        mean, var = weighted(samples, seasons.folds[bucket])
+        assert seasons.means[bucket] == pytest.approx(mean, abs=1e-6)
+        assert seasons.vars[bucket] == pytest.approx(var, rel=1e-6, abs=1e-6)
+
+
+def test_a_bucket_speaks_once_it_was_seen_on_three_days() -> None:
+    """Before that, the whole stands in for it."""
+    seasons = profile()
+    for n in range(int(ENOUGH * DAY / 300.0)):
+        t = START + n * 300.0
+        if n == 288 * (ENOUGH - 1):
+            assert 30.0 < seasons.usual(t)[0] < 70.0
+            assert seasons.usual(t) == seasons.usual(t + DAY / 2)
+        seasons.learn(t, 80.0 if t % DAY >= DAY / 2 else 20.0)
+    seasons.enter(START + ENOUGH * DAY)
+
+    assert seasons.usual(START + 3 * DAY + 3600.0)[0] == pytest.approx(20.0)
+    assert seasons.usual(START + 3 * DAY + 46_800.0)[0] == pytest.approx(80.0)
+
+
+def test_days_of_the_week_differ_once_three_of_them_and_two_weeks_are_known() -> None:
+    """A metric that rests on weekends is expected to, after two weeks and three days of a weekend."""
+    seasons = profile()
+    for n in range(int(24 * DAY / 300.0)):
+        t = START + n * 300.0
+        seasons.learn(t, 10.0 if datetime.datetime.fromtimestamp(t, datetime.UTC).weekday() > 4 else 50.0)
+    friday, saturday = START + 28 * DAY + 3600.0, START + 29 * DAY + 3600.0
+
+    assert seasons.usual(friday)[0] == pytest.approx(50.0)
+    assert seasons.usual(saturday)[0] == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize("change", [1_711_846_800.0, 1_729_990_800.0])
+def test_time_of_day_is_that_of_the_clock_on_the_wall(change: float) -> None:
+    """After clocks are moved, what is usual goes by the new time."""
+    zone = ZoneInfo("Europe/Berlin")
+    seasons = profile("Europe/Berlin")
+    t = change - 5 * DAY
+    while t < change + DAY:
+        hour = datetime.datetime.fromtimestamp(t, zone).hour
+        if t > change:
+            assert seasons.usual(t)[0] == pytest.approx(hour, abs=1e-6)
+        seasons.learn(t, float(hour))
+        t += 600.0
+
+
+def test_a_quarter_of_an_hour_lies_in_one_bucket() -> None:
+    """Also where a zone is 45 minutes off, and where clocks are moved by half an hour."""
+    for zone, at in (("Asia/Kathmandu", START), ("Australia/Lord_Howe", 1_712_412_000.0)):
+        seasons = profile(zone, 96)
+        for n in range(-8, 9):
+            start = at + n * CELL
+            assert len({seasons._place(start + inside)[:2] for inside in (0.0, 1.0, 450.0, 899.9)}) == 1
+
+
+def test_the_spread_has_a_floor() -> None:
+    """A bucket in which nothing ever moves is not infinitely sure where others move."""
+    seasons = profile()
+    draw = random.Random(1)
+    for n in range(int(8 * DAY / 300.0)):
+        t = START + n * 300.0
+        seasons.learn(t, 0.0 if t % DAY < DAY / 2 else draw.gauss(0.0, 10.0))
+    seasons.enter(START + 8 * DAY)
+
+    assert 0.09 < seasons.usual(START + 8 * DAY)[1] / math.sqrt(seasons.vars[3 * 48]) < 1.0
+
+
+def test_before_anything_is_known_nothing_deviates() -> None:
+    """A new profile knows no mean, no spread and no deviation."""
+    seasons = profile()
+
+    assert (seasons.known, seasons.usual(START), seasons.deviation(START, 1e9)) == (False, (0.0, 0.0), 0.0)
