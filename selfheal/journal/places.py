@@ -112,6 +112,11 @@ def take_lock(path: Path) -> int | None:
         os.close(fd)
 
 
+def release_lock(fd: int) -> None:
+    """Give the lock back at once, whoever else has the same open file: a child just forked has, until it closes it."""
+    fcntl.flock(fd, fcntl.LOCK_UN)
+
+
 def holder_of(path: Path) -> int | None:
     """The process that wrote its number into the lock file last."""
     try:

@@ -22,6 +22,7 @@ from selfheal.journal.places import (
     is_at,
     last_entry,
     open_to_append,
+    release_lock,
     sync_directory,
     take_lock,
 )
@@ -303,7 +304,9 @@ class Journal:
             logger.error("journal %s: it cannot be rotated, and grows: %s", self.path, error)
             self._next_rotation = self._size + length + self.config.max_bytes
 
-    def _let_go(self) -> None:
+    def _let_go(self, *, unlock: bool = True) -> None:
+        if unlock and self._lock_fd >= 0:  # a child that has just been forked, or not yet begun its program, has it too
+            release_lock(self._lock_fd)
         for fd in (self._fd, self._lock_fd):
             if fd >= 0:
                 os.close(fd)
@@ -320,7 +323,7 @@ class Journal:
     def _in_child(self) -> None:
         """The lock is the parent's; closing the child's copy of it takes nothing from the parent."""
         self._lock = threading.Lock()
-        self._let_go()
+        self._let_go(unlock=False)
 
 
 def _last_of(path: Path) -> Entry | None:

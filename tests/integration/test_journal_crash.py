@@ -199,6 +199,19 @@ def test_a_forked_child_observes(tmp_path: Path) -> None:
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
 
 
+def test_a_child_that_came_to_nothing_yet_does_not_keep_the_lock(tmp_path: Path) -> None:
+    """A journal that is closed is free at once, though a child begun just before still has its open files."""
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path)
+    held = os.dup(journal._lock_fd)  # what such a child has, until it begins its program
+    try:
+        journal.close()
+        with Journal(path) as other:
+            assert other.writing
+    finally:
+        os.close(held)
+
+
 def test_forks_while_threads_write(tmp_path: Path) -> None:
     """A fork in the middle of writing leaves neither a lock held in the child nor half a line in the file."""
     over = threading.Event()
