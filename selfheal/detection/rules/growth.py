@@ -1,0 +1,96 @@
+"""Memory that leaks, of machines and of processes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from selfheal.detection.leak import HOUR, Leak, LeakDetector
+from selfheal.detection.rules.findings import Finding, OpenFindings
+from selfheal.detection.rules.watch import Quiet
+from selfheal.events import Severity
+
+if TYPE_CHECKING:
+    from selfheal.detection.rules.specs import LeakRule
+    from selfheal.detection.sampler import Sample
+
+_MOST_TARGETS = 500
+_GONE = 2 * HOUR
+"""Seconds without a value after which a process is taken to be gone."""
+
+
+class LeakWatch(Quiet):
+    """Watches memory of wholes and of processes; a leak of a whole names the process that grows the most."""
+
+    def __init__(self, rule: LeakRule) -> None:
+        self._rule = rule
+        self._open = OpenFindings(rule.name, rule.TYPE)
+        self._detectors: dict[tuple[str, str], LeakDetector] = {}
+        self._seen: dict[tuple[str, str], float] = {}
+
+    def observe(self, sample: Sample) -> list[Finding]:
+        """Take a sample of memory."""
+        if sample.metric not in (self._rule.metric, self._rule.process_metric):
+            return []
+        key = (sample.metric, sample.target)
+        detector = self._detectors.get(key)
+        if detector is None:
+            if len(self._detectors) >= _MOST_TARGETS:
+                return []
+            limit = self._rule.limit if sample.metric == self._rule.metric else self._rule.process_limit
+            detector = self._detectors[key] = LeakDetector(limit, self._rule.trend)
+        self._seen[key] = sample.at
+        detector.observe(sample.t, sample.value)
+        if (detector.leak is not None) == (key in self._open):
+            return []
+        if detector.leak is None:
+            return self._open.end(key, sample.t, f"{sample.metric} of {sample.target or 'the machine'} grows no more")
+        return self._begin(key, detector.leak, sample)
+
+    def tick(self, t: float, at: float) -> list[Finding]:
+        """Let time pass: what was not measured for two hours is gone."""
+        gone = [key for key, seen in self._seen.items() if at - seen > _GONE]
+        return [finding for key in gone for finding in self._drop(key, t)]
+
+    def forget(self, target: str, t: float) -> list[Finding]:
+        """A process ended on purpose leaks no more."""
+        return [finding for key in tuple(self._detectors) if key[1] == target for finding in self._drop(key, t)]
+
+    def _drop(self, key: tuple[str, str], t: float) -> list[Finding]:
+        del self._detectors[key], self._seen[key]
+        return self._open.end(key, t, f"{key[1]} is gone")
+
+    def _begin(self, key: tuple[str, str], leak: Leak, sample: Sample) -> list[Finding]:
+        grower = self._grower(leak) if sample.metric == self._rule.metric else sample.target
+        soon = leak.exhausted_in is not None and leak.exhausted_in <= self._rule.trend.urgent
+        left = "" if leak.exhausted_in is None else f"; exhausted in {leak.exhausted_in / HOUR:.1f} h"
+        grows = f"{sample.metric} of {sample.target or 'the machine'} grows by {leak.per_hour:.4g} an hour"
+        who = f"; {grower} grows the most" if grower and grower != sample.target else ""
+        evidence = {
+            "per_hour": f"{leak.per_hour:.6g}",
+            "hours": f"{leak.span / HOUR:.1f}",
+            "p": f"{leak.p:.2g}",
+            "process": grower,
+            "measured_on": sample.target,
+        }
+        if leak.exhausted_in is not None:
+            evidence["exhausted_in_s"] = f"{leak.exhausted_in:.0f}"
+        return self._open.begin(
+            key,
+            sample.t,
+            Severity.CRITICAL if soon else self._rule.severity,
+            target=grower or sample.target,
+            metric=sample.metric,
+            value=sample.value,
+            message=f"{grows} since {leak.span / HOUR:.1f} h{left}{who}",
+            evidence=evidence,
+        )
+
+    def _grower(self, leak: Leak) -> str:
+        """The process whose memory grew the fastest while the whole leaked; empty if none grew."""
+        speeds = {
+            target: detector.growth_per_hour(leak.since)
+            for (metric, target), detector in self._detectors.items()
+            if metric == self._rule.process_metric
+        }
+        fastest = max(speeds, key=lambda target: speeds[target], default="")
+        return fastest if fastest and speeds[fastest] > 0.0 else ""

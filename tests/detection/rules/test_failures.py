@@ -1,0 +1,125 @@
+"""Tasks that fail more often than they used to, and circuits that opened."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+from selfheal.detection.rules import BreakerRule, TaskFailureRule
+from selfheal.detection.rules.failures import binomial_tail
+from selfheal.events import BreakerStateChanged, Severity, TaskFailed
+from tests.detection.rules.feeding import Fed, words
+
+
+def attempts(fed: Fed, n: int, failing: float, rng: random.Random, after: float = 10.0) -> None:
+    for _ in range(n):
+        fed.see("task_ok", float(rng.random() >= failing), "import", after=after)
+
+
+@pytest.mark.parametrize("usual", [0.0, 0.02, 0.2])
+def test_what_always_failed_that_often_is_no_pattern(usual: float) -> None:
+    """Two thousand attempts that fail as often as ever raise no alarm, once that is known."""
+    fed = Fed(TaskFailureRule(consecutive=30))
+    rng = random.Random(5)
+    for step in range(1, 11):
+        attempts(fed, 50, usual * step / 10, rng)
+    fed.found.clear()
+    attempts(fed, 2000, usual, rng)
+
+    assert words(fed.found) == []
+
+
+def test_failing_more_often_than_before_is_a_pattern() -> None:
+    """From 2 % to 40 %: found within the window, though never five fail in a row; and over when it is well again."""
+    fed = Fed(TaskFailureRule(consecutive=100))
+    rng = random.Random(6)
+    attempts(fed, 500, 0.02, rng)
+    assert fed.found == []
+    attempts(fed, 60, 0.4, rng)
+    assert words(fed.found) == ["+task_failure_pattern import"]
+    assert "usual is" in fed.found[0].message
+    attempts(fed, 200, 0.02, rng)
+    assert words(fed.found) == ["+task_failure_pattern import", "-task_failure_pattern import"]
+
+
+def test_what_goes_on_for_hours_becomes_what_is_usual() -> None:
+    """Failures that last longer than six hours are learnt, so that the alarm does not last for ever."""
+    fed = Fed(TaskFailureRule(consecutive=100))
+    rng = random.Random(7)
+    attempts(fed, 500, 0.02, rng)
+    attempts(fed, 4 * 8640, 0.4, rng)
+
+    assert words(fed.found)[:2] == ["+task_failure_pattern import", "-task_failure_pattern import"]
+    assert fed.rules.open == ()
+
+
+def test_five_in_a_row_are_a_pattern_at_once() -> None:
+    """Consecutive failures need no twenty attempts; one success after them is no end, unless few failed."""
+    fed = Fed(TaskFailureRule())
+    assert fed.hold("task_ok", 0.0, 40.0, target="import") == []
+    assert words(fed.see("task_ok", 0.0, "import")) == ["+task_failure_pattern import"]
+    assert words(fed.see("task_ok", 1.0, "import")) == ["-task_failure_pattern import"]
+
+
+def test_failures_of_registered_tasks_are_heard() -> None:
+    """The event tells how many failed in a row; a window without another one ends it."""
+    fed = Fed(TaskFailureRule())
+    fed.hear(TaskFailed(task_id="sync", error="x", consecutive=4))
+    assert fed.found == []
+    fed.hear(TaskFailed(task_id="sync", error="x", consecutive=5))
+    fed.hear(TaskFailed(task_id="sync", error="x", consecutive=6))
+    assert words(fed.found) == ["+task_failure_pattern sync"]
+    assert fed.wait(599.0) == []
+    assert words(fed.wait(2.0)) == ["-task_failure_pattern sync"]
+
+
+def test_missing_outcomes_are_none() -> None:
+    """``nan`` is no attempt."""
+    fed = Fed(TaskFailureRule())
+    fed.hold("task_ok", math.nan, 600.0)
+    assert fed.found == []
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.floats(0.001, 0.999))
+def test_the_tail_is_the_sum_of_the_distribution(k: int, n: int, p: float) -> None:
+    """It is what adding up the probabilities by their definition gives."""
+    plain = sum(math.comb(n, i) * p**i * (1.0 - p) ** (n - i) for i in range(k, n + 1))
+
+    assert binomial_tail(k, n, p) == pytest.approx(min(plain, 1.0), rel=1e-6, abs=1e-12)
+
+
+def moved(new: str, name: str = "db") -> BreakerStateChanged:
+    return BreakerStateChanged(breaker=name, old="CLOSED", new=new, reason="3 failures")
+
+
+def test_a_circuit_that_opens_and_closes() -> None:
+    """Probing in between is no end; the same circuit opened again is the same alert."""
+    fed = Fed(BreakerRule())
+    for state in ("OPEN", "HALF_OPEN", "OPEN", "CLOSED"):
+        fed.hear(moved(state))
+    assert words(fed.found) == ["+breaker_opened db", "-breaker_opened db"]
+    assert fed.found[0].message == "circuit db is OPEN: 3 failures"
+
+
+def test_a_circuit_that_stays_open_is_critical() -> None:
+    """Open for good is told anew, as critical."""
+    fed = Fed(BreakerRule())
+    fed.hear(moved("OPEN"))
+    fed.hear(moved("PERMANENT_OPEN"))
+    assert [(finding.raised, finding.severity) for finding in fed.found] == [
+        (True, Severity.WARNING),
+        (False, Severity.WARNING),
+        (True, Severity.CRITICAL),
+    ]
+
+
+def test_only_the_circuits_that_are_named() -> None:
+    """Others are left alone."""
+    fed = Fed(BreakerRule(breakers=("db",)))
+    fed.hear(moved("OPEN", "cache"))
+    assert fed.found == []
+    assert fed.rules.forget("cache", fed.t, fed.now) == []

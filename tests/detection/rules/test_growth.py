@@ -1,0 +1,57 @@
+"""Leaks of machines and processes, with the process named that grows."""
+
+from __future__ import annotations
+
+from selfheal.detection.rules import LeakRule
+from selfheal.events import Severity
+from tests.detection.rules.feeding import Fed, words
+
+MIB = 2.0**20
+
+
+def hours(fed: Fed, n: float, percent_an_hour: float, **mib_an_hour: float) -> None:
+    begun = fed.now
+    for _ in range(int(n * 12)):
+        passed = (fed.now - begun) / 3600.0
+        fed.see("memory_percent", 40.0 + percent_an_hour * passed, "host", after=300.0)
+        for process, growth in mib_an_hour.items():
+            fed.see("process_memory_bytes", MIB * (200.0 + growth * passed), process)
+
+
+def test_the_growing_process_is_named() -> None:
+    """The alert is for the process that grows the most, and says when memory is exhausted."""
+    fed = Fed(LeakRule())
+    hours(fed, 20.0, 1.0, steady=0.0, leaky=100.0, slow=2.0)
+    whole = next(finding for finding in fed.found if finding.metric == "memory_percent")
+
+    assert (whole.kind, whole.target, whole.severity) == ("memory_leak", "leaky", Severity.WARNING)
+    assert whole.evidence["measured_on"] == "host"
+    assert 38.0 < float(whole.evidence["exhausted_in_s"]) / 3600.0 < 43.0
+    assert "leaky grows the most" in whole.message
+    assert {finding.target for finding in fed.found if finding.metric == "process_memory_bytes"} >= {"leaky"}
+    assert "steady" not in {finding.target for finding in fed.found}
+
+
+def test_without_processes_the_machine_is_named() -> None:
+    """What leaks is then the whole; what will soon be exhausted is critical."""
+    fed = Fed(LeakRule())
+    hours(fed, 8.0, 5.0)
+    assert words(fed.found) == ["+memory_leak host"]
+    assert fed.found[0].severity is Severity.CRITICAL
+
+
+def test_steady_memory_is_no_leak() -> None:
+    """Two days of level memory raise nothing."""
+    fed = Fed(LeakRule())
+    hours(fed, 48.0, 0.0, a=0.0)
+    assert fed.found == []
+
+
+def test_a_process_that_is_gone_leaks_no_more() -> None:
+    """Its alert ends when nobody has measured it for two hours, or at once when it was ended on purpose."""
+    fed = Fed(LeakRule())
+    hours(fed, 20.0, 0.0, a=100.0, b=100.0)
+    assert words(fed.found) == ["+memory_leak a", "+memory_leak b"]
+    assert words(fed.rules.forget("a", fed.t, fed.now)) == ["-memory_leak a"]
+    assert fed.wait(7100.0) == []
+    assert words(fed.wait(200.0)) == ["-memory_leak b"]

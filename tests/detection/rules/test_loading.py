@@ -1,0 +1,106 @@
+"""Rules from files, and what is told of bad ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from selfheal.conditions import parse
+from selfheal.detection.leak import LeakConfig
+from selfheal.detection.rules import (
+    DEFAULT_RULES,
+    BreakerRule,
+    CascadeRule,
+    CpuSpikeRule,
+    LatencyRule,
+    LeakRule,
+    ProcessRule,
+    RuleWatch,
+    TaskFailureRule,
+    ThresholdRule,
+    load_rules,
+    rules_from,
+)
+from selfheal.errors import ConfigError, InvalidConfigError
+from selfheal.events import Severity
+
+
+def test_all_kinds_from_a_file(tmp_path: Path) -> None:
+    """Each type of rule is read, with durations as text and conditions as text or data."""
+    file = tmp_path / "rules.json"
+    p99 = {"metric": "ms_p99", "op": ">", "value": 250, "for": "30s"}
+    rules = [
+        {"type": "threshold", "name": "full", "kind": "disk_full", "condition": "disk > 90", "severity": "critical"},
+        {"type": "cpu_spike", "condition": "cpu_percent > 90 for 2m", "clear_for": "30s", "step": 5},
+        {"type": "high_latency", "metric": "ms", "percentile": 99, "condition": p99},
+        {"type": "task_failure_pattern", "consecutive": 3},
+        {"type": "process_unresponsive", "silent_for": "1m"},
+        {"type": "breaker_opened", "breakers": ["db"]},
+        {"type": "cascade_failure", "dependencies": {"web": ["db"]}, "least": 2},
+        {"type": "memory_leak", "trend": {"min_growth": 5}},
+    ]
+    file.write_text(json.dumps({"version": 1, "rules": rules}))
+    read = load_rules(file)
+
+    assert read == (
+        ThresholdRule(name="full", kind="disk_full", condition=parse("disk > 90"), severity=Severity.CRITICAL),
+        CpuSpikeRule(condition=parse("cpu_percent > 90 for 2m"), clear_for=30.0, step=5.0),
+        LatencyRule(metric="ms", percentile=99.0, condition=parse("ms_p99 > 250 for 30s")),
+        TaskFailureRule(consecutive=3),
+        ProcessRule(silent_for=60.0),
+        BreakerRule(breakers=("db",)),
+        CascadeRule(dependencies={"web": ("db",)}, least=2),
+        LeakRule(trend=LeakConfig(min_growth=5.0)),
+    )
+    assert RuleWatch(read).open == ()
+
+
+def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
+    """File, path within it, what was found and what is accepted, for each problem."""
+    file = tmp_path / "rules.json"
+    rules: list[Any] = [
+        {"type": "cpu_spike", "condition": {"all": [{"metric": "cpu", "op": "=>", "value": 1}]}, "step": "soon"},
+        {"type": "latency"},
+        {"type": "memory_leak", "trend": {"significance": 2.0}, "limt": 5},
+        {"type": "process_unresponsive", "severity": "fatal"},
+    ]
+    file.write_text(json.dumps({"version": 2, "rules": rules}))
+    with pytest.raises(InvalidConfigError) as told:
+        load_rules(file)
+
+    assert str(told.value).startswith(f"{file}: 7 settings are not accepted:")
+    assert [problem.where for problem in told.value.problems] == [
+        "version",
+        "rules[0].condition.all[0].op",
+        "rules[0].step",
+        "rules[1].type",
+        "rules[2].trend.significance",
+        "rules[2].limt",
+        "rules[3].severity",
+    ]
+    assert "did you mean 'limit'" in str(told.value)
+    assert "the nearest is 'high_latency'" in str(told.value)
+
+
+def test_a_name_twice_is_refused() -> None:
+    """In a file with its path, and in Python."""
+    rules = [{"type": "cpu_spike"}, {"type": "cpu_spike"}]
+    with pytest.raises(InvalidConfigError, match=r"^a\.json: rules\[1\]\.name must be a name that no rule before"):
+        rules_from({"version": 1, "rules": rules}, source="a.json")
+    with pytest.raises(ConfigError, match=r"rules\[1\]\.name"):
+        RuleWatch([CpuSpikeRule(), CpuSpikeRule()])
+
+
+def test_the_shipped_rules_answer_each_event_but_the_cascade() -> None:
+    """Their kinds are those that the shipped strategies answer."""
+    assert {rule.TYPE for rule in DEFAULT_RULES} == {
+        "breaker_opened",
+        "cpu_spike",
+        "high_latency",
+        "memory_leak",
+        "process_unresponsive",
+        "task_failure_pattern",
+    }

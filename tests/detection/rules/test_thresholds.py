@@ -1,0 +1,173 @@
+"""Conditions over metrics, CPU and latency, in seconds of time and not in numbers of samples."""
+
+from __future__ import annotations
+
+import math
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+from selfheal.conditions import parse
+from selfheal.detection.rules import CpuSpikeRule, LatencyRule, ThresholdRule
+from selfheal.detection.rules.thresholds import percentile
+from selfheal.errors import ConfigError
+from selfheal.events import Alert, AlertCleared
+from tests.detection.rules.feeding import WALL, Fed, words
+
+
+@pytest.mark.parametrize("step", [1.0, 5.0, 10.0])
+def test_a_busy_cpu_is_a_spike_after_300_s(step: float) -> None:
+    """It takes 300 s above 80 %, whatever the number of samples in them."""
+    fed = Fed(CpuSpikeRule())
+    fed.see("cpu_percent", 95.0)
+
+    assert fed.hold("cpu_percent", 95.0, 300.0 - step, step) == []
+    (found,) = fed.hold("cpu_percent", 95.0, step, step)
+    assert (found.kind, found.target, found.value, found.since) == ("cpu_spike", "web", 95.0, WALL + 300.0)
+
+
+def test_a_spike_ends_below_70_for_60_s() -> None:
+    """A value between the thresholds, and a short dip, end nothing; and one alert lasts."""
+    fed = Fed(CpuSpikeRule())
+    fed.hold("cpu_percent", 95.0, 400.0)
+    fed.hold("cpu_percent", 75.0, 400.0)
+    fed.hold("cpu_percent", 60.0, 50.0)
+    fed.hold("cpu_percent", 95.0, 400.0)
+    assert words(fed.found) == ["+cpu_spike web"]
+
+    fed.see("cpu_percent", 60.0, after=10.0)
+    assert fed.hold("cpu_percent", 60.0, 50.0) == []
+    assert words(fed.hold("cpu_percent", 60.0, 10.0)) == ["-cpu_spike web"]
+    assert fed.rules.open == ()
+
+
+def test_short_peaks_are_no_spike() -> None:
+    """Two samples of each minute at 100 % are none."""
+    fed = Fed(CpuSpikeRule())
+    for _ in range(60):
+        fed.hold("cpu_percent", 100.0, 20.0)
+        fed.hold("cpu_percent", 30.0, 40.0)
+    assert fed.found == []
+
+
+def test_a_gap_of_more_than_two_steps_counts_for_nothing() -> None:
+    """What was not measured for longer than two steps is unknown: that time is not counted, and sets nothing back."""
+    fed = Fed(CpuSpikeRule())
+    fed.see("cpu_percent", 95.0)
+    fed.hold("cpu_percent", 95.0, 200.0)
+    assert fed.wait(300.0) == []
+    assert fed.see("cpu_percent", 95.0) == []
+    assert words(fed.hold("cpu_percent", 95.0, 120.0)) == ["+cpu_spike web"]
+
+
+def test_a_gap_without_a_tick_counts_for_nothing_either() -> None:
+    """The same where nobody looked in between."""
+    fed = Fed(CpuSpikeRule())
+    fed.see("cpu_percent", 95.0)
+    fed.hold("cpu_percent", 95.0, 200.0)
+
+    assert fed.see("cpu_percent", 95.0, after=300.0) == []
+
+
+def test_missing_values_begin_and_end_nothing() -> None:
+    """``nan`` is unknown: an alert stays."""
+    fed = Fed(CpuSpikeRule())
+    fed.hold("cpu_percent", math.nan, 600.0)
+    assert fed.found == []
+    fed.hold("cpu_percent", 95.0, 400.0)
+    fed.hold("cpu_percent", math.nan, 600.0)
+    assert words(fed.found) == ["+cpu_spike web"]
+
+
+def test_targets_are_apart() -> None:
+    """Each target has its own time."""
+    fed = Fed(CpuSpikeRule())
+    for _ in range(40):
+        fed.see("cpu_percent", 95.0, "a", after=5.0)
+        fed.see("cpu_percent", 20.0, "b", after=5.0)
+    assert words(fed.found) == ["+cpu_spike a"]
+
+
+def test_a_rule_of_ones_own() -> None:
+    """Any condition over several metrics makes a rule, with its own kind and severity."""
+    fed = Fed(ThresholdRule(name="full", condition=parse("disk > 90 and writes > 5"), clear_for=0.0))
+    fed.see("disk", 95.0)
+    assert fed.found == []
+    fed.see("writes", 6.0)
+    fed.see("writes", 1.0)
+    assert words(fed.found) == ["+full web", "-full web"]
+
+
+def test_a_finding_is_an_alert_with_its_evidence() -> None:
+    """The events of begin and end share one fingerprint."""
+    fed = Fed(ThresholdRule(name="r", kind="disk_full", condition=parse("disk > 90"), clear_for=0.0))
+    begun, ended = fed.see("disk", 95.0)[0].event(), fed.see("disk", 5.0)[0].event()
+
+    assert isinstance(begun, Alert)
+    assert isinstance(ended, AlertCleared)
+    assert (begun.kind, begun.metric, begun.value, begun.at) == ("disk_full", "disk", 95.0, WALL)
+    assert begun.labels == {"rule": "r", "condition": "disk > 90"}
+    assert begun.message == "disk > 90: disk is 95"
+    assert begun.fingerprint == ended.fingerprint == "disk_full|web|disk"
+
+
+def test_a_target_that_is_gone_ends_its_alert() -> None:
+    """Forgotten on purpose, nothing of it stays open."""
+    fed = Fed(ThresholdRule(name="r", condition=parse("disk > 90")))
+    fed.see("disk", 95.0)
+    assert words(fed.rules.forget("web", fed.t, fed.now)) == ["-r web"]
+    assert fed.rules.open == ()
+
+
+def requests(fed: Fed, seconds: int, fast: float, slow: float, every_nth: int, a_second: int = 1) -> None:
+    for n in range(seconds * a_second):
+        fed.see("latency_ms", slow if n % every_nth == 0 else fast, "api", after=1.0 / a_second)
+        if n % 10 == 0:
+            fed.wait(0.0)
+
+
+def test_a_slow_twentieth_is_no_alarm_and_a_slow_tenth_is() -> None:
+    """The 95th percentile over a minute has to be above 500 ms for a minute."""
+    fed = Fed(LatencyRule())
+    requests(fed, 300, 50.0, 900.0, every_nth=21)
+    assert fed.found == []
+    requests(fed, 300, 50.0, 900.0, every_nth=10)
+    assert words(fed.found) == ["+high_latency api"]
+    assert fed.found[0].value == 900.0
+    requests(fed, 300, 50.0, 50.0, every_nth=10)
+    assert words(fed.found) == ["+high_latency api", "-high_latency api"]
+
+
+def test_fewer_than_twenty_requests_tell_nothing() -> None:
+    """Slow requests, one every four seconds, are fifteen in a minute: unknown."""
+    fed = Fed(LatencyRule())
+    for _ in range(200):
+        fed.see("latency_ms", 900.0, "api", after=4.0)
+        fed.wait(0.0)
+    assert fed.found == []
+
+
+def test_latency_that_is_missing_is_no_request() -> None:
+    """``nan`` and negative latencies are left out."""
+    fed = Fed(LatencyRule())
+    for value in (math.nan, -1.0):
+        fed.hold("latency_ms", value, 300.0, 1.0)
+    fed.wait(0.0)
+    assert fed.found == []
+
+
+def test_a_latency_rule_looks_at_its_percentile() -> None:
+    """A condition over something else is refused, naming what it should look at."""
+    with pytest.raises(ConfigError, match="a condition over 'latency_ms_p99'"):
+        LatencyRule(percentile=99.0)
+
+
+@given(st.lists(st.floats(0.0, 1e6), min_size=1, max_size=200), st.floats(1.0, 100.0))
+def test_percentile_is_the_nearest_rank(values: list[float], percent: float) -> None:
+    """At least so many percent are not above it, and fewer are not above any smaller value."""
+    found = percentile(values, percent)
+    share = percent / 100.0 * len(values)
+
+    assert sum(value <= found for value in values) >= share - 1e-9
+    assert all(sum(value <= lower for value in values) < share for lower in values if lower < found)

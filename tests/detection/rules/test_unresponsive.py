@@ -1,0 +1,63 @@
+"""Processes that are silent, stopped or zombies."""
+
+from __future__ import annotations
+
+from selfheal.detection.rules import ProcessRule
+from selfheal.events import Severity
+from tests.detection.rules.feeding import Fed, words
+
+
+def test_silence_of_more_than_30_s() -> None:
+    """After the last sign of life it takes more than 30 s; the next one ends it."""
+    fed = Fed(ProcessRule())
+    fed.see("heartbeat", 1.0, "worker")
+    assert fed.wait(30.0) == []
+    (found,) = fed.wait(0.5)
+    assert (found.kind, found.severity) == ("process_unresponsive", Severity.CRITICAL)
+    assert found.message == "worker has given no sign of life for 30 s"
+    assert fed.wait(100.0) == []
+    assert words(fed.see("heartbeat", 1.0, "worker")) == ["-process_unresponsive worker"]
+
+
+def test_who_never_gave_a_sign_is_not_missed() -> None:
+    """A process that has no heartbeat is judged by its state alone."""
+    fed = Fed(ProcessRule())
+    fed.hold("process_stopped", 0.0, 600.0)
+    assert fed.wait(600.0) == []
+
+
+def test_a_stopped_process() -> None:
+    """Stopped for 30 s it is unresponsive; running again it is not."""
+    fed = Fed(ProcessRule())
+    fed.see("process_stopped", 1.0)
+    assert fed.hold("process_stopped", 1.0, 20.0) == []
+    assert words(fed.hold("process_stopped", 1.0, 10.0)) == ["+process_unresponsive web"]
+    assert words(fed.see("process_stopped", 0.0)) == ["-process_unresponsive web"]
+
+
+def test_a_short_stop_is_none() -> None:
+    """A debugger that stops it for a moment, and a gap in between two such moments, count for nothing."""
+    fed = Fed(ProcessRule())
+    for _ in range(10):
+        fed.hold("process_stopped", 1.0, 20.0)
+        fed.hold("process_stopped", 0.0, 10.0)
+    fed.see("process_stopped", 1.0)
+    fed.see("process_stopped", 1.0, after=40.0)
+    assert fed.found == []
+
+
+def test_a_zombie_that_nobody_takes() -> None:
+    """A zombie is seen twice before it counts, and is over a minute after nobody measures it any more."""
+    fed = Fed(ProcessRule())
+    assert fed.see("process_zombie", 1.0) == []
+    assert words(fed.see("process_zombie", 1.0, after=10.0)) == ["+process_unresponsive web"]
+    assert fed.wait(60.0) == []
+    assert words(fed.wait(1.0)) == ["-process_unresponsive web"]
+
+
+def test_a_process_that_was_ended_on_purpose_is_not_missed() -> None:
+    """Forgotten, its silence means nothing."""
+    fed = Fed(ProcessRule())
+    fed.see("heartbeat", 1.0)
+    fed.rules.forget("web", fed.t, fed.now)
+    assert fed.wait(600.0) == []
