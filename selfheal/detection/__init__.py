@@ -19,10 +19,21 @@ if TYPE_CHECKING:
     from selfheal.detection.forest.flat import FlatForest as FlatForest
     from selfheal.detection.gate import AlertGate as AlertGate
     from selfheal.detection.gate import GateConfig as GateConfig
+    from selfheal.detection.history import History as History
+    from selfheal.detection.history import HistoryConfig as HistoryConfig
+    from selfheal.detection.leak import Leak as Leak
+    from selfheal.detection.leak import LeakConfig as LeakConfig
+    from selfheal.detection.leak import LeakDetector as LeakDetector
     from selfheal.detection.metric import MetricConfig as MetricConfig
     from selfheal.detection.metric import MetricDetector as MetricDetector
     from selfheal.detection.protocols import Detector as Detector
     from selfheal.detection.protocols import MultivariateDetector as MultivariateDetector
+    from selfheal.detection.rules.findings import Finding as Finding
+    from selfheal.detection.rules.loading import load_rules as load_rules
+    from selfheal.detection.rules.watching import RuleWatch as RuleWatch
+    from selfheal.detection.sampler import Sample as Sample
+    from selfheal.detection.sampler import Sampler as Sampler
+    from selfheal.detection.sampler import SamplerConfig as SamplerConfig
     from selfheal.detection.svm import OneClassSVMDetector as OneClassSVMDetector
     from selfheal.detection.svm import SvmConfig as SvmConfig
     from selfheal.detection.verdict import Reason as Reason
@@ -35,20 +46,31 @@ _HOME = {
     "CompositeConfig": "composite",
     "CompositeDetector": "composite",
     "Detector": "protocols",
+    "Finding": "rules.findings",
     "FlatForest": "forest.flat",
     "ForestConfig": "forest.detector",
     "GateConfig": "gate",
+    "History": "history",
+    "HistoryConfig": "history",
     "IsolationForestDetector": "forest.detector",
+    "Leak": "leak",
+    "LeakConfig": "leak",
+    "LeakDetector": "leak",
     "MetricConfig": "metric",
     "MetricDetector": "metric",
     "MultivariateDetector": "protocols",
     "OneClassSVMDetector": "svm",
     "Reason": "verdict",
+    "RuleWatch": "rules.watching",
+    "Sample": "sampler",
+    "Sampler": "sampler",
+    "SamplerConfig": "sampler",
     "SeasonalBaseline": "baseline",
     "SvmConfig": "svm",
     "TailCalibrator": "calibrator",
     "Verdict": "verdict",
     "WindowConfig": "window_config",
+    "load_rules": "rules.loading",
 }
 
 __all__ = [
@@ -57,20 +79,31 @@ __all__ = [
     "CompositeConfig",
     "CompositeDetector",
     "Detector",
+    "Finding",
     "FlatForest",
     "ForestConfig",
     "GateConfig",
+    "History",
+    "HistoryConfig",
     "IsolationForestDetector",
+    "Leak",
+    "LeakConfig",
+    "LeakDetector",
     "MetricConfig",
     "MetricDetector",
     "MultivariateDetector",
     "OneClassSVMDetector",
     "Reason",
+    "RuleWatch",
+    "Sample",
+    "Sampler",
+    "SamplerConfig",
     "SeasonalBaseline",
     "SvmConfig",
     "TailCalibrator",
     "Verdict",
     "WindowConfig",
+    "load_rules",
 ]
 
 

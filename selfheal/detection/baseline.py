@@ -10,7 +10,7 @@ from typing import Any, Self, TypedDict, Unpack
 
 import attrs
 
-from selfheal.detection.calibrator import TailCalibrator
+from selfheal.detection.calibrator import FOR_LITTLE, TailCalibrator
 from selfheal.detection.intake import Intake, cut, timed
 from selfheal.detection.saved import Saved
 from selfheal.detection.seasons import DAY, SeasonalProfile
@@ -122,6 +122,7 @@ class SeasonalBaseline:
         """Forget all that was learnt; settings stay."""
         config, memory = self.config, self.config.memory_days * DAY
         self.intake = Intake()
+        self._seasonal = False
         self._profile = SeasonalProfile(config.zone, config.buckets, memory, memory, PRIOR)
         self._calibrator = TailCalibrator(LEAST)
         self._recent: deque[float] = deque(maxlen=config.sustain[1] - 1)
@@ -156,8 +157,9 @@ class SeasonalBaseline:
                 self._recent.clear()
             if self._profile.known:
                 self._recent.append(abs(deviation))
-                if self.intake.new_days:
-                    self._calibrator.age(self.intake.new_days)
+                days = self._ageing()
+                if days:
+                    self._calibrator.age(days)
                 self._calibrator.learn(abs(deviation), weight)
             self._profile.learn(t, cut(x), weight)
 
@@ -191,6 +193,13 @@ class SeasonalBaseline:
         furthest = sorted([*recent, off], reverse=True)
         return normal_score(furthest[of - 1]) if len(furthest) >= of else 0.0
 
+    def _ageing(self) -> int:
+        """Days by which the calibrators age with this sample: more when the time of day begins to be known."""
+        if self._profile.seasonal and not self._seasonal:
+            self._seasonal = True
+            return FOR_LITTLE
+        return self.intake.new_days
+
     def to_dict(self) -> dict[str, Any]:
         """Settings and what was learnt, as JSON data."""
         return {
@@ -198,6 +207,7 @@ class SeasonalBaseline:
             "version": VERSION,
             "config": {**attrs.asdict(self.config), "sustain": list(self.config.sustain)},
             "intake": self.intake.to_dict(),
+            "seasonal": self._seasonal,
             "profile": self._profile.to_dict(),
             "calibrator": self._calibrator.to_dict(),
             "recent": list(self._recent),
@@ -213,6 +223,7 @@ class SeasonalBaseline:
         saved = Saved(data, KIND, VERSION)
         made = cls(saved.settings("config", BaselineConfig))
         made.intake = Intake.from_dict(saved.part("intake"))
+        made._seasonal = saved.flag("seasonal")
         made._profile.load(saved.part("profile"))
         made._calibrator = TailCalibrator.from_dict(saved.part("calibrator"))
         made._recent.extend(saved.numbers("recent", low=0.0))

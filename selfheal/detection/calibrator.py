@@ -24,6 +24,8 @@ _UPPER = 0.05
 _SHORTEST = 0.05
 """The least deviation over which the probability falls by a factor of e, beyond the largest one learnt."""
 MEMORY_DAYS = 30.0
+FOR_LITTLE = 90
+"""Days of ageing for what was measured in another way than from now on."""
 _HEAVIEST = 1e9
 _FORGOTTEN = 0.05
 """The largest deviation is forgotten when no more than this is left of its weight."""

@@ -13,7 +13,7 @@ from selfheal.validators import between
 
 KIND, VERSION = "alert_gate", 1
 DAY = 86_400.0
-AT_FIVE_MINUTES = 1.0
+AT_FIVE_MINUTES = 1.4
 """The threshold for one false alarm a day from samples every five minutes.
 
 This one and the two below are measured: on normal, log-normal, binomial and daily noise, of which the log-normal,
@@ -21,7 +21,7 @@ with its heavy tail, needs the highest.
 """
 PER_DECADE_OF_STEP = 2.6
 """By how much it is higher for ten times as many samples a day."""
-PER_DECADE_OF_BUDGET = 1.6
+PER_DECADE_OF_BUDGET = 2.2
 """By how much it is higher for a tenth of the false alarms."""
 LOWEST_THRESHOLD = 0.6
 USUAL_STEP = 300.0
@@ -32,8 +32,8 @@ class GateConfig:
     """When an alarm is raised and cleared.
 
     Args:
-        budget_per_day: false alarms a day that are put up with on a metric that does nothing unusual; the threshold
-            follows from it and from the step. 0.001 to 1000.
+        budget_per_day: false alarms a day that are put up with at most on a metric that does nothing unusual; the
+            threshold follows from it and from the step. 0.001 to 1000.
         threshold: the score that alarms, in place of the one that follows from the budget; 0.1 to 300.
         hold: samples in which what was scored is forgotten to 1/e: a new alarm has to be that much above what the
             metric scored before; 1 to 100000.
@@ -69,14 +69,16 @@ class GateOptions(TypedDict, total=False):
 
 
 HIGHEST_LEVEL = 6.0
+UNALARMED = 0.8
+"""Part of a score that becomes level without an alarm; less than all of it, so that no slow rise goes unnoticed."""
 
 
 class AlertGate:
     """Turns the scores of one metric into alarms. Pure: times and scores are given.
 
-    The gate keeps a *level*: what was scored lately, forgotten over ``hold`` samples. An alarm is raised when a score
-    is above the level by the threshold, so that what goes on or comes back at once raises no second one. It is
-    cleared after ``clear_after`` samples in a row below ``clear_at`` of the threshold.
+    The gate keeps a *level*: what was scored lately, up to 6, forgotten over ``hold`` samples. An alarm is raised when
+    a score is above the level by the threshold, so that what goes on or comes back at once raises no second one. It
+    is cleared after ``clear_after`` samples in a row below ``clear_at`` of the threshold.
 
     Args:
         config: its settings; the fields may be given as keyword arguments instead.
@@ -132,13 +134,12 @@ class AlertGate:
         level = self._level_at(t, step)
         threshold = self.threshold(step)
         self._last = t
-        self.level = max(level, min(score, HIGHEST_LEVEL))
-        if self.active:
-            return self._go_on(score, threshold)
-        if ready and score - level >= threshold:
+        raised = not self.active and ready and score - level >= threshold
+        share = 1.0 if self.active or raised else UNALARMED
+        self.level = max(level, share * min(score, HIGHEST_LEVEL))
+        if raised:
             self.active, self.since, self.peak, self._quiet = True, t, score, 0
-            return "raised"
-        return ""
+        return "raised" if raised else self._go_on(score, threshold) if self.active else ""
 
     def learning_weight(self, t: float) -> float:
         """How much a sample at ``t`` counts for learning: less during an alarm, until that has lasted too long."""

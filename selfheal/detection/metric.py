@@ -10,7 +10,7 @@ from typing import Any, Self, TypedDict, Unpack
 import attrs
 
 from selfheal.detection.baseline import LEAST, PRIOR, BaselineConfig
-from selfheal.detection.calibrator import TailCalibrator
+from selfheal.detection.calibrator import FOR_LITTLE, TailCalibrator
 from selfheal.detection.combining import ExcessSum
 from selfheal.detection.gate import AlertGate, GateConfig
 from selfheal.detection.intake import Intake, cut, timed
@@ -117,6 +117,7 @@ class MetricDetector:
         """Forget all that was learnt, and the alarm; settings stay."""
         config, memory = self.config, self.config.memory_days * DAY
         self.intake = Intake()
+        self._seasonal = False
         self.change = ""
         self.gate.reset()
         self._profile = SeasonalProfile(config.zone, config.buckets, memory, memory, PRIOR)
@@ -201,13 +202,21 @@ class MetricDetector:
             for recent in self._recent:
                 recent.clear()
         if self._profile.known:
+            days = self._ageing()
             for calibrator, off in zip(self._calibrators, deviations, strict=True):
-                if self.intake.new_days:
-                    calibrator.age(self.intake.new_days)
+                if days:
+                    calibrator.age(days)
                 calibrator.learn(abs(off), weight)
             for recent in self._recent:
                 recent.append(deviations[0])
         self._profile.learn(t, cut(x), weight)
+
+    def _ageing(self) -> int:
+        """Days by which the calibrators age with this sample: more when the time of day begins to be known."""
+        if self._profile.seasonal and not self._seasonal:
+            self._seasonal = True
+            return FOR_LITTLE
+        return self.intake.new_days
 
     def to_dict(self) -> dict[str, Any]:
         """Settings, what was learnt, and the alarm there may be, as JSON data."""
@@ -217,6 +226,7 @@ class MetricDetector:
             "config": {**attrs.asdict(self.config), "means": list(self.config.means)},
             "gate": self.gate.to_dict(),
             "intake": self.intake.to_dict(),
+            "seasonal": self._seasonal,
             "profile": self._profile.to_dict(),
             "calibrators": [calibrator.to_dict() for calibrator in self._calibrators],
             "recent": [list(recent) for recent in self._recent],
@@ -233,6 +243,7 @@ class MetricDetector:
         made = cls(saved.settings("config", MetricConfig))
         made.gate = AlertGate.from_dict(saved.part("gate"))
         made.intake = Intake.from_dict(saved.part("intake"))
+        made._seasonal = saved.flag("seasonal")
         made._profile.load(saved.part("profile"))
         parts, recents = saved.items("calibrators", len(made._calibrators)), saved.items("recent", len(made._recent))
         made._calibrators = [TailCalibrator.from_dict(part) for part in parts]

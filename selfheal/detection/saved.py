@@ -52,6 +52,13 @@ class Saved:
             raise self.wrong(f"{key} is no count: {value!r}")
         return value
 
+    def flag(self, key: str) -> bool:
+        """``True`` or ``False``."""
+        value = self._data.get(key)
+        if not isinstance(value, bool):
+            raise self.wrong(f"{key} is neither true nor false: {value!r}")
+        return value
+
     def numbers(self, key: str, length: int | None = None, low: float = -math.inf) -> list[float]:
         """Finite numbers, so many of them where ``length`` is given."""
         return self.list_of_numbers(self.items(key, length), key, low)

@@ -47,6 +47,7 @@ class SeasonalProfile:
         "means",
         "memory",
         "noise",
+        "noise_weight",
         "prior",
         "vars",
         "visits",
@@ -69,12 +70,17 @@ class SeasonalProfile:
         self.means, self.vars, self.weights, self.folds, self.visits, self.last_days = (
             array("d", bytes(8 * size)) for _ in range(6)
         )
-        self.noise = 0.0
+        self.noise = self.noise_weight = 0.0
         self.first = math.nan
         self._cell_start = self._cell_end = 0.0
         self._places = (0, 0, 0)
         self._count = self._mean = self._m2 = 0.0
         self._expected = self._inverse = 0.0
+
+    @property
+    def seasonal(self) -> bool:
+        """Whether deviations are from the time of day, and no longer from the whole."""
+        return self.noise_weight > 0.0
 
     def deviation(self, t: float, x: float) -> float:
         """By how many spreads ``x`` is above (below: negative) what is usual at ``t``; 0 before anything is known."""
@@ -132,7 +138,8 @@ class SeasonalProfile:
             if self.visits[kind] >= ENOUGH and self.folds[whole] - self.first > 14 * DAY:
                 place = kind
         mean, weight = self.means[place], self.weights[place]
-        var = (weight * self.vars[place] + self.prior * self.noise) / (weight + self.prior)
+        prior = min(self.prior, self.noise_weight)
+        var = (weight * self.vars[place] + prior * self.noise) / (weight + prior)
         var = max(var, 0.01 * spread, (1e-9 * mean) ** 2, TINY)
         return mean, 1.0 / math.sqrt(var)
 
@@ -142,10 +149,11 @@ class SeasonalProfile:
         whole = 3 * self.buckets
         at = self._cell_end
         count, mean = self._count, self._mean
-        known = self._expected if self._inverse else mean
-        fresh = self._m2 / count + (mean - known) ** 2
-        kept = self.weights[whole] * math.exp((self.folds[whole] - at) / self.memory)
-        self.noise += (fresh - self.noise) * count / (kept + count)
+        if self.visits[bucket] >= ENOUGH:
+            kept = self.noise_weight * math.exp((self.folds[whole] - at) / self.memory)
+            self.noise_weight = kept + count
+            fresh = self._m2 / count + (mean - self._expected) ** 2
+            self.noise += (fresh - self.noise) * count / self.noise_weight
         self._fold(whole, self.whole_memory, at, day)
         self._fold(bucket, self.memory, at, day)
         self._fold(kind, self.memory, at, day)
@@ -171,7 +179,7 @@ class SeasonalProfile:
             "kind": KIND,
             "version": VERSION,
             "first": None if math.isnan(self.first) else self.first,
-            "noise": self.noise,
+            "noise": [self.noise, self.noise_weight],
             "cell": [self._cell_start, self._cell_end, self._count, self._mean, self._m2],
             "usual": [self._expected, self._inverse],
             "places": list(self._places),
@@ -188,7 +196,7 @@ class SeasonalProfile:
         size = 3 * self.buckets + 1
         first = saved.optional("first")
         self.first = math.nan if first is None else first
-        self.noise = saved.number("noise", 0.0)
+        self.noise, self.noise_weight = saved.numbers("noise", 2, 0.0)
         self._cell_start, self._cell_end, self._count, self._mean, self._m2 = saved.numbers("cell", 5)
         self._expected, self._inverse = saved.numbers("usual", 2)
         bucket, kind, day = (int(place) for place in saved.numbers("places", 3, 0.0))

@@ -55,6 +55,25 @@ def test_what_is_much_worse_is_an_alarm_also_soon() -> None:
     assert gate.update(3 * STEP, 4.1, STEP) == "raised"
 
 
+def test_a_slow_rise_is_an_alarm_in_the_end() -> None:
+    """A score that rises by a hundredth at a time does not lift the level along with it."""
+    gate = AlertGate(threshold=1.4)
+    changes = run(gate, [n / 100 for n in range(1000)])
+
+    assert "raised" in changes[:700]
+    assert changes.index("raised") > 300
+
+
+def test_what_is_not_quite_an_alarm_again_and_again_raises_the_bar() -> None:
+    """After scores just below the threshold, one a little above it is no alarm."""
+    calm, restless = AlertGate(threshold=2.0), AlertGate(threshold=2.0)
+    run(calm, [0.0] * 5)
+    run(restless, [1.9] * 5)
+
+    assert calm.update(5 * STEP, 3.0, STEP) == "raised"
+    assert restless.update(5 * STEP, 3.0, STEP) == ""
+
+
 def test_a_score_that_cannot_be_trusted_raises_nothing() -> None:
     """While a detector is not ready, no alarm is raised."""
     gate = AlertGate(threshold=2.0)
@@ -76,9 +95,9 @@ def test_the_threshold_follows_from_budget_and_step() -> None:
     """More samples a day and fewer false alarms need a higher one; it has a floor, and can be given."""
     gate = AlertGate()
 
-    assert gate.threshold(300.0) == gate.threshold(0.0) == 1.0
-    assert gate.threshold(30.0) == pytest.approx(3.6)
-    assert AlertGate(budget_per_day=0.1).threshold(300.0) == pytest.approx(2.6)
+    assert gate.threshold(300.0) == gate.threshold(0.0) == 1.4
+    assert gate.threshold(30.0) == pytest.approx(4.0)
+    assert AlertGate(budget_per_day=0.1).threshold(300.0) == pytest.approx(3.6)
     assert gate.threshold(86_400.0) == LOWEST_THRESHOLD
     assert AlertGate(threshold=7.0).threshold(1.0) == 7.0
 

@@ -1,0 +1,154 @@
+"""The detector for one metric that is used where nothing else is asked for."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from typing import Any
+
+import pytest
+
+from selfheal.detection import GateConfig, MetricConfig, MetricDetector
+from selfheal.errors import ConfigError, StateError
+
+STEP = 300.0
+START = 1_709_251_200.0
+
+
+def noise(days: float, start: float = START, seed: int = 3) -> list[tuple[float, float]]:
+    draw = random.Random(seed)
+    return [(start + n * STEP, draw.gauss(50.0, 2.0)) for n in range(int(days * 288))]
+
+
+def taught(days: float = 7.0, **options: Any) -> MetricDetector:
+    detector = MetricDetector(**options)
+    detector.warm_start(noise(days))
+    return detector
+
+
+def lived(detector: MetricDetector, xs: list[float]) -> list[str]:
+    """What its alarm does on values that follow."""
+    changes = []
+    for x in xs:
+        detector.update(detector.intake.last + STEP, x)
+        changes.append(detector.change)
+    return changes
+
+
+def test_a_spike_is_one_alarm_that_ends() -> None:
+    """Something far off raises an alarm at once, and it is cleared after the spike and its echo in the means."""
+    detector = taught()
+    changes = lived(detector, [50.0, 90.0, 91.0, 90.0, *[50.0] * 80])
+
+    assert changes[1] == "raised"
+    assert [change for change in changes if change] == ["raised", "cleared"]
+
+
+def test_a_little_off_for_long_is_an_alarm() -> None:
+    """One sample that is one and a half spreads off raises nothing; three hours of them do, by their mean."""
+    assert not any(lived(taught(), [53.0, *[50.0] * 35]))
+
+    detector = taught()
+    assert "raised" in lived(detector, [53.0] * 36)
+    verdict = detector.score(detector.intake.last + STEP, 53.0)
+    assert verdict.reasons[0].why.startswith("on the mean of the latest")
+
+
+def test_a_warm_start_raises_nothing() -> None:
+    """What lies in history was no matter of the moment: no alarm, whatever was in it."""
+    detector = MetricDetector()
+    detector.warm_start([*noise(3.0), *[(START + 3 * 86_400.0 + n * STEP, 500.0) for n in range(20)]])
+
+    assert (detector.gate.active, detector.change) == (False, "")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_quiet_days_raise_few_alarms(seed: int) -> None:
+    """On two weeks of noise every five minutes, after one of learning, there is on average at most one a day."""
+    detector = MetricDetector()
+    raised = 0
+    for t, x in noise(21.0, seed=seed):
+        detector.update(t, x)
+        raised += detector.change == "raised" and t >= START + 7 * 86_400.0
+
+    assert raised <= 14
+
+
+def test_a_new_normal_is_accepted() -> None:
+    """A level that stays is one alarm, which ends within two days, and it is what is usual after the memory is over."""
+    detector = taught()
+    draw = random.Random(5)
+    changes = lived(detector, [draw.gauss(70.0, 2.0) for _ in range(16 * 288)])
+
+    assert changes[0] == "raised"
+    assert "cleared" in changes[: 2 * 288]
+    assert detector.usual(detector.intake.last)[0] == pytest.approx(70.0, abs=3.0)
+
+
+def test_learning_counts_less_during_an_alarm() -> None:
+    """An hour of an incident moves what is usual half as far as it would without an alarm."""
+    careful, careless = taught(gate=GateConfig(weight=0.25)), taught(gate=GateConfig(weight=1.0))
+    before = careful.usual(careful.intake.last)[0]
+    for detector in (careful, careless):
+        lived(detector, [90.0] * 12)
+        detector.learn(detector.intake.last + 900.0, 50.0)
+    moved = [detector.usual(START + 7 * 86_400.0 + 900.0)[0] - before for detector in (careful, careless)]
+
+    assert 0.0 < moved[0] < 0.6 * moved[1]
+
+
+def test_nan_changes_nothing_and_late_ones_are_not_judged() -> None:
+    """Neither a missing nor a late sample moves the alarm or its count of quiet samples."""
+    detector = taught()
+    lived(detector, [90.0])
+    gate = detector.gate.to_dict()
+    detector.update(detector.intake.last + STEP, math.nan)
+    detector.update(detector.intake.last - 3600.0, 500.0)
+    detector.update(detector.intake.last, 500.0)
+
+    assert detector.gate.to_dict() == gate
+    assert (detector.change, detector.intake.missing, detector.intake.late, detector.intake.repeated) == ("", 1, 1, 1)
+
+
+def test_an_alarm_survives_saving() -> None:
+    """The alarm there is goes on after loading, and ends at the same sample."""
+    detector = taught()
+    lived(detector, [90.0, 90.0])
+    other = MetricDetector.from_dict(json.loads(json.dumps(detector.to_dict(), allow_nan=False)))
+
+    assert other.gate.active
+    assert lived(other, [50.0] * 80) == lived(detector, [50.0] * 80)
+
+
+def test_it_stays_small() -> None:
+    """What is saved of a month of samples is at most 100,000 characters."""
+    assert len(json.dumps(taught(30.0).to_dict())) < 100_000
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"means": ()},
+        {"means": (6, 6)},
+        {"means": (1,)},
+        {"means": (6, 1000)},
+        {"floor": -1.0},
+        {"buckets": 5},
+        {"zone": "x"},
+    ],
+)
+def test_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
+    """Each setting has bounds, and a message that names it."""
+    with pytest.raises(ConfigError, match=f"MetricConfig.{next(iter(wrong))}"):
+        MetricConfig(**wrong)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"calibrators": []}, {"recent": [[], [], []]}, {"recent": [["x"], []]}, {"gate": 1}, {"config": {"means": [1]}}],
+)
+def test_a_damaged_record_is_refused(damage: dict[str, Any]) -> None:
+    """A record of which a part is missing or wrong is refused whole."""
+    with pytest.raises(StateError):
+        MetricDetector.from_dict({**taught(1.0).to_dict(), **damage})
