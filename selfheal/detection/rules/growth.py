@@ -10,6 +10,7 @@ from selfheal.detection.rules.watch import Quiet
 from selfheal.events import Severity
 
 if TYPE_CHECKING:
+    from selfheal.detection.history import History
     from selfheal.detection.rules.specs import LeakRule
     from selfheal.detection.sampler import Sample
 
@@ -27,17 +28,25 @@ class LeakWatch(Quiet):
         self._detectors: dict[tuple[str, str], LeakDetector] = {}
         self._seen: dict[tuple[str, str], float] = {}
 
+    def warm_start(self, history: History, at: float) -> None:
+        """Learn the past of the whole: the shape of its days. Processes of an earlier life are not those of now."""
+        for metric, target in history:
+            detector = self._detector((metric, target)) if metric == self._rule.metric else None
+            if detector is None:
+                continue
+            self._seen[metric, target] = at
+            for point in history.points(metric, target):
+                detector.observe(point.number * history.config.step, point.low)
+                detector.observe(point.number * history.config.step, point.high)
+
     def observe(self, sample: Sample) -> list[Finding]:
         """Take a sample of memory."""
         if sample.metric not in (self._rule.metric, self._rule.process_metric):
             return []
         key = (sample.metric, sample.target)
-        detector = self._detectors.get(key)
+        detector = self._detector(key)
         if detector is None:
-            if len(self._detectors) >= _MOST_TARGETS:
-                return []
-            limit = self._rule.limit if sample.metric == self._rule.metric else self._rule.process_limit
-            detector = self._detectors[key] = LeakDetector(limit, self._rule.trend)
+            return []
         self._seen[key] = sample.at
         detector.observe(sample.t, sample.value)
         if (detector.leak is not None) == (key in self._open):
@@ -54,6 +63,13 @@ class LeakWatch(Quiet):
     def forget(self, target: str, t: float) -> list[Finding]:
         """A process ended on purpose leaks no more."""
         return [finding for key in tuple(self._detectors) if key[1] == target for finding in self._drop(key, t)]
+
+    def _detector(self, key: tuple[str, str]) -> LeakDetector | None:
+        detector = self._detectors.get(key)
+        if detector is None and len(self._detectors) < _MOST_TARGETS:
+            limit = self._rule.limit if key[0] == self._rule.metric else self._rule.process_limit
+            detector = self._detectors[key] = LeakDetector(limit, self._rule.trend)
+        return detector
 
     def _drop(self, key: tuple[str, str], t: float) -> list[Finding]:
         del self._detectors[key], self._seen[key]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from selfheal.detection.history import History
 from selfheal.detection.rules.cascade import CascadeWatch
 from selfheal.detection.rules.failures import BreakerWatch, TaskFailureWatch
 from selfheal.detection.rules.findings import Finding
@@ -67,6 +68,12 @@ class RuleWatch:
     def open(self) -> tuple[Finding, ...]:
         """What is the matter now, as it was raised, oldest first."""
         return tuple(self._open.values())
+
+    def warm_start(self, history: History, at: float) -> None:
+        """Learn the past that was kept (``at``: monotonic seconds of now); nothing is found by it."""
+        for watch in self._watches:
+            if isinstance(watch, LeakWatch):
+                watch.warm_start(history, at)
 
     def observe(self, sample: Sample) -> list[Finding]:
         """Take a sample; what began or ended by it."""

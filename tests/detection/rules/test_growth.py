@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
+from selfheal.detection.history import History
 from selfheal.detection.rules import LeakRule
 from selfheal.events import Severity
-from tests.detection.rules.feeding import Fed, words
+from tests.detection.rules.feeding import WALL, Fed, words
 
 MIB = 2.0**20
 
@@ -55,3 +58,22 @@ def test_a_process_that_is_gone_leaks_no_more() -> None:
     assert words(fed.rules.forget("a", fed.t, fed.now)) == ["-memory_leak a"]
     assert fed.wait(7100.0) == []
     assert words(fed.wait(200.0)) == ["-memory_leak b"]
+
+
+def test_the_shape_of_the_day_is_learnt_from_the_history() -> None:
+    """With three days of the past given, a leak is found within half a day, and the day itself is none."""
+
+    def by_day(t: float) -> float:
+        return 50.0 + 15.0 * math.sin(2.0 * math.pi * t / 86_400.0)
+
+    history, quiet, leaking = History(), Fed(LeakRule()), Fed(LeakRule())
+    for n in range(-3 * 288, 0):
+        history.add("memory_percent", by_day(WALL + 300.0 * n), "host", WALL + 300.0 * n)
+    for fed in (quiet, leaking):
+        fed.rules.warm_start(history, fed.now)
+    for n in range(12 * 12):
+        quiet.see("memory_percent", by_day(quiet.t), "host", after=300.0)
+        leaking.see("memory_percent", by_day(leaking.t) + 0.15 * n, "host", after=300.0)
+
+    assert quiet.found == []
+    assert words(leaking.found) == ["+memory_leak host"]
