@@ -143,7 +143,7 @@ class Attempts:
             now = self._clock.monotonic()
             own = self._machine.all_standing(lane, now, paced=reserved.paced, placed=reserved.placed)
         own = [refused for refused in own if refused.guard is not GuardName.SETTLING]  # it is asked before the breaker
-        against = [self._stands(lane), self._unsettled(), self.gate.before_breaker(lane, alert, strategy)]
+        against = [self._stands(lane), self._unsettled(), *self.gate.before_breaker(lane, alert, strategy)]
         against += [self._broken(), *own]
         return [refused for refused in against if refused is not None]
 
@@ -196,7 +196,8 @@ class Attempts:
         self, lane: Lane, alert: Alert, strategy: Strategy, stack: contextlib.ExitStack
     ) -> tuple[Refused | None, Guard | None]:
         """The first guard that refuses; or the breaker's leave."""
-        standing = self._stands(lane) or self._unsettled() or self.gate.before_breaker(lane, alert, strategy)
+        standing = self._stands(lane) or self._unsettled()
+        standing = standing or next(self.gate.before_breaker(lane, alert, strategy), None)
         if standing is not None:
             return standing, None
         self.watch_breaker()

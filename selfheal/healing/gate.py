@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import attrs
@@ -23,13 +23,13 @@ class Reserved:
 
     Args:
         paced: grace period or hourly budget of the strategy; asked after the backoff.
-        placed: blast radius, a held target or a target lock; asked after the healer's hourly budget.
+        placed: blast radius, held targets and target locks, in this order; asked after the healer's hourly budget.
         release: gives back what was taken; called once, at the end of the healing, or when it does not begin.
         begun: called once when it begins.
     """
 
-    paced: Refused | None = None
-    placed: Refused | None = None
+    paced: Sequence[Refused] = ()
+    placed: Sequence[Refused] = ()
     release: Callable[[], None] = _nothing
     begun: Callable[[], None] = _nothing
 
@@ -40,8 +40,8 @@ class Gate(Protocol):
     def standing(self) -> Refused | None:
         """What stands against every healing, also one in progress."""
 
-    def before_breaker(self, lane: Lane, alert: Alert, strategy: Strategy, /) -> Refused | None:
-        """Protected target, silence, inhibition or a missing approval. Takes nothing."""
+    def before_breaker(self, lane: Lane, alert: Alert, strategy: Strategy, /) -> Iterator[Refused]:
+        """Protected target, silence, inhibition, a missing approval: one after the other. Takes nothing."""
 
     def reserve(self, lane: Lane, alert: Alert, strategy: Strategy, /, *, take: bool = True) -> Reserved:
         """Take what this healing needs for itself alone; or only tell what stands against it."""
@@ -54,9 +54,9 @@ class OpenGate:
         """Nothing."""
         return None
 
-    def before_breaker(self, lane: Lane, alert: Alert, strategy: Strategy) -> Refused | None:
+    def before_breaker(self, lane: Lane, alert: Alert, strategy: Strategy) -> Iterator[Refused]:
         """Nothing."""
-        return None
+        return iter(())
 
     def reserve(self, lane: Lane, alert: Alert, strategy: Strategy, *, take: bool = True) -> Reserved:
         """Nothing is taken."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypedDict
 
 import attrs
@@ -141,8 +141,8 @@ class HealerMachine:
         standing: Refused | None,
         now: float,
         *,
-        paced: Refused | None = None,
-        placed: Refused | None = None,
+        paced: Sequence[Refused] = (),
+        placed: Sequence[Refused] = (),
     ) -> Permit | Refused:
         """Ask to begin a healing at ``now``.
 
@@ -169,15 +169,15 @@ class HealerMachine:
         return next(iter(self.all_standing(lane, now)), None)
 
     def all_standing(
-        self, lane: Lane, now: float, *, paced: Refused | None = None, placed: Refused | None = None
+        self, lane: Lane, now: float, *, paced: Sequence[Refused] = (), placed: Sequence[Refused] = ()
     ) -> list[Refused]:
         """Everything that would refuse a healing at ``now``, in the order in which it is asked. Counts nothing."""
         asked = (
             self.unsettled(now),
             self._waiting(lane, now),
-            paced,
+            *paced,
             self._over_budget(now),
-            placed,
+            *placed,
             self._no_place(),
         )
         return [refused for refused in asked if refused is not None]

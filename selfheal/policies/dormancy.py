@@ -110,6 +110,11 @@ class DormantController:
         return f"DormantController(record={self._record!r}, store={self._store!r})"
 
     @property
+    def durable(self) -> bool:
+        """Whether it has a store, and outlives the process."""
+        return self._store is not None
+
+    @property
     def is_dormant(self) -> bool:
         """Whether healing is stopped."""
         return self.record is not None

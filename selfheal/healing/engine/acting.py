@@ -160,10 +160,14 @@ class Actor:
             logger.warning("action %s on %r cannot be probed: %s", step.action, step.target, _told(error))
             return Probed.UNKNOWN
 
-    def undo(self, saga: Saga, facts: RunFacts, why: str) -> Steps[list[Step]]:
-        """Undo what was done, and what may have been, the latest first. Returns what could not be undone."""
+    def undo(
+        self, saga: Saga, facts: RunFacts, why: str, *, but: Callable[[Step], bool] = lambda step: False
+    ) -> Steps[list[Step]]:
+        """Undo what was or may have been done, the latest first, ``but`` some. Returns what could not be undone."""
         stuck = []
         for step in saga.undo_order():
+            if but(step):
+                continue
             undone = yield from self.undo_step(step, facts, why)
             if not undone:
                 stuck.append(step)

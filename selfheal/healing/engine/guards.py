@@ -92,16 +92,13 @@ class PlanGuards:
             return None if self.loaded else Refused(GuardName.OBSERVING, "the journal has not been read yet")
         return Refused(GuardName.OBSERVING, "another process writes the journal, and heals; this one observes")
 
-    def before_breaker(self, lane: Lane, alert: Alert, strategy: Strategy) -> Refused | None:
+    def before_breaker(self, lane: Lane, alert: Alert, strategy: Strategy) -> Iterator[Refused]:
         """Protection, silences, inhibition and approval, in this order."""
-        if lane is not Lane.HEALING:
-            return None
-        return (
-            self._protected(alert, spec_of(strategy))
-            or self._silenced(alert, strategy)
-            or self._inhibited(alert)
-            or self._unapproved(alert, strategy)
-        )
+        if lane is Lane.HEALING:
+            yield from filter(None, (self._protected(alert, spec_of(strategy)),))
+            yield from filter(None, (self._silenced(alert, strategy),))
+            yield from filter(None, (self._inhibited(alert),))
+            yield from filter(None, (self._unapproved(alert, strategy),))
 
     def reserve(self, lane: Lane, alert: Alert, strategy: Strategy, *, take: bool = True) -> Reserved:
         """Take the target locks; tell what grace period, budgets, blast radius, held targets and locks say."""
@@ -112,12 +109,13 @@ class PlanGuards:
         run = uuid.uuid4().hex
         with self._lock:
             paced = None if spec is None else self._paced(spec, alert)
-            placed = self._spent(spec) or self._spread(alert) or self._held(targets) or self._locked(targets, run)
-            taken = take and placed is None
+            asked = (self._spent(spec), self._spread(alert), self._held(targets), self._locked(targets, run))
+            placed = [refused for refused in asked if refused is not None]
+            taken = take and not placed
             if taken:
                 self.locks.acquire(targets, run)
         return Reserved(
-            paced=paced,
+            paced=() if paced is None else (paced,),
             placed=placed,
             release=lambda: self._release(run, alert) if taken else None,
             begun=lambda: self._begun(run, alert, spec),

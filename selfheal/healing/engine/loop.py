@@ -149,7 +149,8 @@ class Loop:
             if self._parts.chronicle.journal.writing:
                 self._people.over()
                 if self._healer.standing() is None:
-                    yield from self._parts.releases.undo_due()
+                    for why in (yield from self._parts.releases.undo_due()):
+                        self._people.tell(Told(title="a measure stays in force", body=why))
             self._watch_hanging()
         except JournalError as error:
             logger.error("what could not be written down was not done: %s", error)

@@ -83,6 +83,7 @@ class Past:
         runs: healings that never ended, and those of which something is still to be undone; by id.
         approvals: by id, as they were last.
         silences: those not ended, by id.
+        dormant: why healing stood still at the end; empty if it did not.
         entries: how many were read.
     """
 
@@ -94,6 +95,7 @@ class Past:
     runs: dict[str, Trace] = attrs.field(factory=dict)
     approvals: dict[str, Approval] = attrs.field(factory=dict)
     silences: dict[str, Silence] = attrs.field(factory=dict)
+    dormant: str = ""
     entries: int = 0
 
 
@@ -237,8 +239,12 @@ def _released(past: Past, entry: JournalLine, dry_run: bool, since: float) -> No
     past.held.pop(str(entry.fields["target"]), None)
 
 
+def _went_dormant(past: Past, entry: JournalLine, dry_run: bool, since: float) -> None:
+    past.dormant = str(entry.fields["reason"]) or "for no reason given"
+
+
 def _resumed(past: Past, entry: JournalLine, dry_run: bool, since: float) -> None:
-    past.failures = 0
+    past.failures, past.dormant = 0, ""
 
 
 def _approval(past: Past, entry: JournalLine, dry_run: bool, since: float) -> None:
@@ -266,6 +272,7 @@ _READERS: Mapping[str, Callable[[Past, Any, bool, float], None]] = {
     "healing_finished": _finished,
     "target_held": _held,
     "target_released": _released,
+    "dormancy_entered": _went_dormant,
     "dormancy_left": _resumed,
     "approval": _approval,
     "silence_added": _silenced,

@@ -116,11 +116,8 @@ class Recovery:
                     step.move(StepState.IN_DOUBT)
                 if step.effect is not Effect.REVERSIBLE and step.destructive:
                     held += self._hold(trace, step, f"nobody knows whether {step.action} took effect")
-        stuck: list[Step] = []
         if trace.rollback:
-            stuck = yield from self._actor.undo(saga, facts, f"{trace.cut_off} in the middle of the healing")
-        for step in stuck:
-            held += self._hold(trace, step, f"{step.action} could not be undone: {step.error}", dormant=True)
+            held += yield from self._undo(trace)
         undone = sum(step.state is StepState.UNDONE for step in saga)
         return self._finish(
             trace,
@@ -134,6 +131,18 @@ class Recovery:
                 held=held,
             ),
         )
+
+    def _undo(self, trace: Trace) -> Steps[tuple[str, ...]]:
+        """Undo what can be; tell which targets are held, because something could not, or may not any more."""
+        held: tuple[str, ...] = ()
+        saga, why = trace.saga, f"{trace.cut_off} in the middle of the healing"
+        denied = [step for step in saga.undo_order() if self._guards.protection.check(step.target, False)]
+        stuck: list[Step] = yield from self._actor.undo(saga, trace.facts, why, but=lambda step: step in denied)
+        for step in denied:
+            held += self._hold(trace, step, f"{step.action} is not undone: the target is protected now")
+        for step in stuck:
+            held += self._hold(trace, step, f"{step.action} could not be undone: {step.error}", dormant=True)
+        return held
 
     def _hold(self, trace: Trace, step: Step | None, why: str, *, dormant: bool = False) -> tuple[str, ...]:
         """Leave a target to a person, and tell them. A failed undo stops all healing, as it would have in time."""

@@ -69,12 +69,12 @@ class Releases:
                 with self._lock:
                     heapq.heappush(self._due, (due, next(self._order), facts, step))
 
-    def undo_due(self) -> Steps[int]:
-        """Undo what is due; tell how many.
+    def undo_due(self) -> Steps[list[str]]:
+        """Undo what is due; tell what could not be undone, in words.
 
         What could not be undone holds its target, and is tried again once a person has released that.
         """
-        undone = 0
+        stuck: list[str] = []
         while (due := self._take()) is not None:
             facts, step = due
             owner = f"release {facts.run}:{step.number}"
@@ -83,17 +83,15 @@ class Releases:
                 continue
             try:
                 why = f"{step.undo_after:g} s have passed since the healing ended"
-                if (yield from self._actor.undo_step(step, facts, why)):
-                    undone += 1
-                else:
-                    self._hold(facts, step)
+                if not (yield from self._actor.undo_step(step, facts, why)):
+                    stuck.append(self._hold(facts, step))
                     self._put(facts, step, self._clock.monotonic() + _RETRY)
             except JournalError:
                 self._put(facts, step, self._clock.monotonic() + _RETRY)
                 raise
             finally:
                 self._guards.let_go(owner)
-        return undone
+        return stuck
 
     def measures(self) -> tuple[Measure, ...]:
         """What is in force, the first to end first."""
@@ -111,10 +109,12 @@ class Releases:
             for at, _, facts, step in due
         )
 
-    def _hold(self, facts: RunFacts, step: Step) -> None:
+    def _hold(self, facts: RunFacts, step: Step) -> str:
+        """Leave the target to a person; say why."""
         why = f"{step.action} of {facts.strategy} could not be undone: {step.error}"
         self._guards.hold(step.target, why, self._clock.wall(), run=facts.run, step=step.number)
         self._chronicle.held(step.target, facts.run, step.number, why)
+        return why
 
     def _take(self) -> tuple[RunFacts, Step] | None:
         """The next that is due; it is the caller's then."""

@@ -84,7 +84,7 @@ class Restorer:
         ago = [wall - at for _, _, at in past.begun]
         failures = self._failures(past)
         self._healer.restore(failures, ago)
-        self._stop_after(failures)
+        self._stop_after(failures, past.dormant)
         self._take_over(past, wall)
         self.report = RecoveryReport(
             entries=past.entries,
@@ -101,9 +101,17 @@ class Restorer:
         resumed = self._healer.dormancy.last_resume
         return 0 if resumed is not None and resumed.timestamp >= past.failed_at else past.failures
 
-    def _stop_after(self, failures: int) -> None:
-        """The process before this one may have ended between the last failure and what follows from it."""
-        if failures >= self._healer.failure_limit and not self._healer.dormancy.is_dormant:
+    def _stop_after(self, failures: int, dormant: str) -> None:
+        """Stand still if the process before this one did, or ended between the last failure and what follows from it.
+
+        A dormancy with a store of its own knows better than the journal what a person has said since.
+        """
+        dormancy = self._healer.dormancy
+        if dormancy.is_dormant:
+            return
+        if dormant and not dormancy.durable:
+            self._people.tell(Told(title="healing still stands still", body=dormant, dormant=True))
+        elif failures >= self._healer.failure_limit:
             why = f"{failures} consecutive healings had failed when the process before this one ended"
             self._people.tell(Told(title="healing stops", body=why, dormant=True))
 

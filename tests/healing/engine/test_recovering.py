@@ -7,7 +7,12 @@ from typing import Any
 
 import pytest
 
+from selfheal.events import EventBus
+from selfheal.healing.engine import Policies
 from selfheal.journal import Journal
+from selfheal.policies.dormancy import DormantController
+from selfheal.policies.protection import Protection
+from selfheal.state import MemoryStore
 from selfheal.testing import FakeClock
 from tests.healing.engine.rig import ALERT, Rig, strategy
 from tests.healing.engine.world import RAISES, World
@@ -188,3 +193,48 @@ def test_a_journal_that_cannot_be_opened_refuses_everything(tmp_path: Path) -> N
     rig.journal.close("by mistake")
     assert [one.guard for one in rig.raise_alert()] == ["observing"]
     assert isinstance(rig.clock, FakeClock)
+
+
+def test_what_is_protected_since_is_not_undone_but_held(tmp_path: Path) -> None:
+    """A target that nobody may touch any more is not put back either: a person has to look."""
+    path, world = tmp_path / "journal.jsonl", world_with(0, 1)
+    written(path, world, started(), intent(0, "turn", 1), done(0), intent(1, "turn", 2, target="db"), done(1))
+    rig = Rig(CURE, path=path, world=world, policies=Policies(protection=Protection(denied=["web"], allowed=["*"])))
+    [run] = rig.engine.recover().runs
+    assert (run.undone, run.held) == (1, ("web",))
+    assert [target for kind, _, target in world.calls if kind == "undo"] == ["db"]
+    assert "protected now" in rig.entries("target_held")[0].fields["reason"]
+
+
+def test_dormancy_outlives_the_process_by_the_journal_alone(tmp_path: Path) -> None:
+    """Without a store of its own, what the journal says of dormancy counts, until a person has resumed it."""
+    path, world = tmp_path / "journal.jsonl", World()
+    first = Rig(CURE, path=path, world=world)
+    first.engine.run_once()
+    first.engine.healer.dormancy.enter("the disk smells", "manual")
+    first.die()
+    second = Rig(CURE, path=path, world=world)
+    second.engine.run_once()
+    assert "the disk smells" in str(second.engine.healer.snapshot().dormant_reason)
+    assert second.engine.handle(ALERT).guard == "dormancy"
+    second.engine.healer.dormancy.resume("a new disk", by="maria")
+    second.die()
+    third = Rig(CURE, path=path, world=world)
+    third.engine.run_once()
+    assert not third.engine.healer.dormancy.is_dormant
+
+
+def test_a_store_of_dormancy_knows_better_than_the_journal(tmp_path: Path) -> None:
+    """What a person resumed while nobody wrote the journal stays resumed."""
+    path, world, store = tmp_path / "journal.jsonl", World(), MemoryStore()
+
+    def kept() -> DormantController:
+        return DormantController(store=store, clock=world.clock, events=EventBus())
+
+    first = Rig(CURE, path=path, world=world)
+    first.engine.run_once()
+    first.engine.healer.dormancy.enter("the disk smells", "manual")
+    first.die()
+    second = Rig(CURE, path=path, world=world, dormancy=kept())
+    second.engine.run_once()
+    assert not second.engine.healer.dormancy.is_dormant

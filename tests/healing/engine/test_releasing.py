@@ -96,3 +96,12 @@ def test_a_dry_run_leaves_nothing_to_undo() -> None:
     assert rig.engine.snapshot().measures == ()
     rig.pass_time(120)
     assert rig.world.calls == []
+
+
+def test_people_are_told_of_a_measure_that_cannot_be_undone() -> None:
+    """A limit that stays on although its time is over is no secret of the log."""
+    rig = Rig(strategy([TURN]), fates=[STUCK])
+    rig.raise_alert()
+    rig.pass_time(60)
+    assert [told.title for told in rig.told] == ["a measure stays in force"]
+    assert "turn of cure could not be undone" in rig.told[0].body
