@@ -1,8 +1,8 @@
 """Memory leaks told from what only looks like one: ``python -m benchmarks.bench_leak [series]``.
 
 Series of one sample a minute, noise and level drawn with each from a seed. What fires at any moment of a day counts,
-not only at its end. A leak grows by 0.8 to 3 % of the limit an hour on top of the same series. Diurnal ones cannot be
-told from leaks on the first day by anybody; there only false alarms have a gate. Exits 1 if a gate is missed.
+not only at its end. A leak grows by 0.8 to 3 % of the limit an hour on top of the same series. A slow leak
+cannot be told from a slow day on the first day; there only false alarms have a gate. Exits 1 if a gate is missed.
 """
 
 from __future__ import annotations
