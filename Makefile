@@ -13,7 +13,7 @@ NEEDED := curl jq
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help system install test lint format types bench fuzz demo demo-levers serve scenarios clean
+.PHONY: help system install test lint format types bench bench-detect fuzz demo demo-levers serve scenarios clean
 
 help: ## Show this list.
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ scenarios: $(STAMP)-run ## Prove the eight scenarios, on the virtual clock and o
 
 bench: $(STAMP)-bench ## Measure everything that has a gate beside its peers.
 	$(BIN)/python -m benchmarks
+
+bench-detect: $(STAMP)-bench ## Measure detection; DATA=folder also judges recorded series (nab/ as in numenta/NAB).
+	$(BIN)/python -m benchmarks.bench_detect $(if $(DATA),--data '$(DATA)')
 
 fuzz: $(STAMP)-dev ## Try to break conditions and strategy files, FUZZ_FOR seconds each (default 60).
 	$(BIN)/python -m pip install --quiet --group fuzz

@@ -3,6 +3,7 @@
 from benchmarks import (
     bench_breaker,
     bench_conditions,
+    bench_detect,
     bench_engine,
     bench_journal,
     bench_leak,
@@ -16,6 +17,7 @@ from benchmarks import (
 ALL = (
     bench_breaker,
     bench_conditions,
+    bench_detect,
     bench_engine,
     bench_journal,
     bench_leak,
