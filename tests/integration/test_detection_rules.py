@@ -13,8 +13,9 @@ import pytest
 
 from selfheal.clock import SYSTEM_CLOCK
 from selfheal.conditions import parse
-from selfheal.detection.rules import Finding, ProcessRule, RuleWatch, ThresholdRule
+from selfheal.detection.rules import Finding, LeakRule, ProcessRule, RuleWatch, ThresholdRule
 from selfheal.detection.sampler import Sampler, SamplerConfig
+from selfheal.testing import FakeClock
 
 STEP = 0.25
 RULES = (
@@ -53,6 +54,44 @@ def test_a_busy_and_a_stopped_process_are_found(request: pytest.FixtureRequest, 
     assert ("process_unresponsive", True) in looked(sampler, rules, 20.0, ["process_unresponsive"])
     os.kill(process.pid, signal.SIGCONT)
     assert ("process_unresponsive", False) in looked(sampler, rules, 20.0, ["process_unresponsive"])
+
+
+def test_the_worker_that_leaks_is_named() -> None:
+    """Of two real processes the one whose memory grows is found, after as many hours of a virtual clock as it takes."""
+    code = "import sys\nkept = []\nprint('up', flush=True)\nfor line in sys.stdin:\n"
+    code += "    kept.append(b'x' * int(line))\n    print('up', flush=True)"
+    clock = FakeClock()
+    sampler, rules = Sampler(SamplerConfig(machine=False), clock=clock), RuleWatch([LeakRule(process_limit=2.0**30)])
+    found: list[Finding] = []
+    with spawned(code) as leaky, spawned(code) as steady:
+        sampler.watch(leaky.pid, "leaky")
+        sampler.watch(steady.pid, "steady")
+        for _ in range(20 * 6):
+            grow(leaky, 2**20)
+            grow(steady, 1)
+            clock.advance(600.0)
+            for sample in sampler.sample():
+                found += rules.observe(sample)
+
+    assert [(finding.kind, finding.target) for finding in found] == [("memory_leak", "leaky")]
+    assert float(found[0].evidence["per_hour"]) == pytest.approx(6 * 2.0**20, rel=0.2)
+    assert float(found[0].evidence["exhausted_in_s"]) > 24 * 3600.0
+
+
+def spawned(code: str) -> subprocess.Popen[bytes]:
+    started = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert started.stdout is not None
+    assert started.stdout.readline() == b"up\n"
+    return started
+
+
+def grow(process: subprocess.Popen[bytes], size: int) -> None:
+    """Have a process allocate, and wait until it has."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(b"%d\n" % size)
+    process.stdin.flush()
+    assert process.stdout.readline() == b"up\n"
 
 
 def looked(sampler: Sampler, rules: RuleWatch, seconds: float, until: list[str]) -> set[tuple[str, bool]]:

@@ -54,6 +54,9 @@ class TaskFailureWatch(Quiet):
         task.in_a_row = task.in_a_row + 1 if failed else 0
         task.failed_at = sample.at if failed else task.failed_at
         task.attempts.append((sample.at, failed))
+        if not failed and sample.target not in self._open:  # nothing begins with a success
+            self._age(sample.target, task, sample.t, sample.at)
+            return []
         return self._judge(sample.target, task, sample.t, sample.at)
 
     def event(self, event: Event, t: float, at: float) -> list[Finding]:

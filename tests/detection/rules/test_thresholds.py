@@ -171,3 +171,37 @@ def test_percentile_is_the_nearest_rank(values: list[float], percent: float) -> 
 
     assert sum(value <= found for value in values) >= share - 1e-9
     assert all(sum(value <= lower for value in values) < share for lower in values if lower < found)
+
+
+def spikes(values: list[float]) -> list[int]:
+    """Which samples, 10 s apart, begin or end a spike, by the words of the rule."""
+    changes, on, latched = [], False, False
+    begun: int | None = None
+    over: int | None = None
+    for n, value in enumerate(values):
+        begun = (n if begun is None else begun) if value > 80.0 else None
+        if not on:
+            if begun is not None and 10 * (n - begun) >= 300:
+                on, latched, over = True, True, None
+                changes.append(n)
+            continue
+        if value > 80.0:
+            latched, over = True, None
+        elif value <= 70.0 or not latched:
+            latched = False
+            over = n if over is None else over
+            if 10 * (n - over) >= 60:
+                on = False
+                changes.append(n)
+    return changes
+
+
+@given(st.lists(st.tuples(st.sampled_from([60.0, 75.0, 95.0]), st.integers(1, 40)), max_size=12))
+def test_a_spike_is_what_its_rule_says(runs: list[tuple[float, int]]) -> None:
+    """It begins and ends at the samples at which a plain reading of the rule says so."""
+    values = [value for value, n in runs for _ in range(n)]
+    fed = Fed(CpuSpikeRule())
+    changes = [n for n, value in enumerate(values) if fed.see("cpu_percent", value, after=10.0)]
+
+    assert changes == spikes(values)
+    assert [finding.raised for finding in fed.found] == [n % 2 == 0 for n in range(len(fed.found))]
