@@ -16,7 +16,7 @@ NEEDED := curl jq
 .PHONY: help system install test lint format types bench bench-detect fuzz demo demo-levers serve scenarios clean
 
 help: ## Show this list.
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 test: system $(STAMP)-dev ## Set up, then lint, format check, mypy --strict, tests and doc snippets.
 	$(BIN)/ruff check .
