@@ -1,14 +1,15 @@
 """selfheal: a service that notices its own faults, repairs them, and knows when to stop.
 
-Importing this package loads nothing else: each public name is loaded when first used (PEP 562), so
+Importing this package loads next to nothing: each public name is loaded when first used (PEP 562), so
 that an import starts no thread, reads no environment, installs no handler and costs next to nothing.
 """
 
 from __future__ import annotations
 
-import importlib
 import logging
 from typing import TYPE_CHECKING
+
+from selfheal.lazy import lazy_names
 
 if TYPE_CHECKING:
     from selfheal.errors import CircuitOpenError as CircuitOpenError
@@ -74,15 +75,4 @@ __all__ = [
 
 logging.getLogger("selfheal").addHandler(logging.NullHandler())  # the host decides where logs go
 
-
-def __getattr__(name: str) -> object:
-    home = _HOME.get(name)
-    if home is None:
-        raise AttributeError(f"module 'selfheal' has no attribute {name!r}")
-    value = getattr(importlib.import_module(home), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOME, globals())

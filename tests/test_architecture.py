@@ -23,6 +23,7 @@ FLOORS = {
     "errors": 0,
     "events": 0,
     "forking": 0,
+    "lazy": 0,
     "plain": 0,
     "redaction": 0,
     "validators": 0,

@@ -5,8 +5,9 @@ Each name is loaded when first used: a host that has a healer of its own making 
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from selfheal.lazy import lazy_names
 
 if TYPE_CHECKING:
     from selfheal.healing.action_queue import ActionQueue as ActionQueue
@@ -109,15 +110,4 @@ __all__ = [
     "write_alerts",
 ]
 
-
-def __getattr__(name: str) -> object:
-    home = _HOME.get(name)
-    if home is None:
-        raise AttributeError(f"module 'selfheal.healing' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"selfheal.healing.{home}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOME, globals())

@@ -5,8 +5,9 @@ Each name is loaded when first used: a test that needs a clock loads no actions.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from selfheal.lazy import lazy_names
 
 if TYPE_CHECKING:
     from selfheal.testing.action_contract import ActionContract as ActionContract
@@ -49,15 +50,4 @@ __all__ = [
     "check_detector",
 ]
 
-
-def __getattr__(name: str) -> object:
-    home = _HOME.get(name)
-    if home is None:
-        raise AttributeError(f"module 'selfheal.testing' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"selfheal.testing.{home}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOME, globals())
