@@ -42,13 +42,22 @@ class SupportVectors:
         weights: of each, positive.
         gamma: how fast likeness falls with squared distance.
         offset: the sum of likeness at the boundary.
+        usual: the median of how far the rows were that it was fitted to, so that one fit and the next compare.
     """
 
-    def __init__(self, vectors: NDArray[np.float64], weights: NDArray[np.float64], gamma: float, offset: float) -> None:
+    def __init__(
+        self,
+        vectors: NDArray[np.float64],
+        weights: NDArray[np.float64],
+        gamma: float,
+        offset: float,
+        usual: float = 0.0,
+    ) -> None:
         self._vectors = np.ascontiguousarray(vectors)
         self._weights = weights
         self._gamma = gamma
         self._offset = offset
+        self.usual = usual
         self._squares = np.einsum("ij,ij->i", self._vectors, self._vectors)
         self._log_weights = np.log(weights)
         self._most = float(np.log(weights.sum()))
@@ -59,11 +68,11 @@ class SupportVectors:
         return inside
 
     def deviations(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Minus the logarithm of the sum of likeness, from 0: it tells far from further, where likeness itself is 0."""
+        """How far beyond the usual: minus the logarithm of likeness, which tells far from further where that is 0."""
         exponents = self._exponents(rows) + self._log_weights
         highest = exponents.max(axis=1)
         likeness = highest + np.log(np.exp(exponents - highest[:, None]).sum(axis=1))
-        outside: NDArray[np.float64] = np.maximum(self._most - likeness, 0.0)
+        outside: NDArray[np.float64] = np.maximum(self._most - likeness - self.usual, 0.0)
         return outside
 
     def _exponents(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -79,6 +88,7 @@ class SupportVectors:
             "version": VERSION,
             "gamma": self._gamma,
             "offset": self._offset,
+            "usual": self.usual,
             "vectors": pack(self._vectors),
             "weights": pack(self._weights),
         }
@@ -95,7 +105,7 @@ class SupportVectors:
         good = np.isfinite(vectors).all() and np.isfinite(weights).all() and (weights > 0.0).all()
         if not good or vectors.shape != (len(weights), width) or not len(weights):
             raise saved.wrong(f"its vectors, of shape {vectors.shape}, are not weighted vectors of {width} numbers")
-        return cls(vectors, weights, saved.number("gamma", 0.0), saved.number("offset"))
+        return cls(vectors, weights, saved.number("gamma", 0.0), saved.number("offset"), saved.number("usual"))
 
 
 class OneClassSVMDetector(WindowDetector):
@@ -125,7 +135,9 @@ class OneClassSVMDetector(WindowDetector):
         variance = float(rows.var())
         gamma = self.config.gamma or 1.0 / (rows.shape[1] * (variance if variance > 1e-12 else 1.0))
         machine = OneClassSVM(nu=self.config.nu, gamma=gamma).fit(rows)
-        return SupportVectors(machine.support_vectors_, machine.dual_coef_[0], gamma, -float(machine.intercept_[0]))
+        model = SupportVectors(machine.support_vectors_, machine.dual_coef_[0], gamma, -float(machine.intercept_[0]))
+        model.usual = float(np.median(model.deviations(rows)))
+        return model
 
     @classmethod
     def _read(cls, data: Mapping[str, Any], width: int) -> Model:

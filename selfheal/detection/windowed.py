@@ -24,6 +24,7 @@ VERSION = 1
 UNUSUAL = 1.0
 """From this score on, reasons are given."""
 MOST_REASONS = 5
+DAY = 86_400.0
 
 Rows = NDArray[np.float64]
 
@@ -59,7 +60,7 @@ class WindowDetector(ABC):
     Each sample becomes a row of residuals, the model says how far that is from the window, the mean of the latest few
     says how far it was lately, and a calibrator how rarely that happens. A model is fitted when there are enough rows,
     again each time they have doubled, and then every ``refit_every`` seconds; until the next one is ready the last one
-    is used.
+    is used. No verdict is ready before a day of samples, or a window of them where that is shorter.
 
     With ``refit="inline"`` :meth:`learn` fits, within the call. With ``refit="called"`` it never does: ask
     :meth:`refit_due`, and call :meth:`refit` from a task; or take :meth:`fitting` under the lock, call it outside, and
@@ -94,6 +95,7 @@ class WindowDetector(ABC):
         self._calibrator = TailCalibrator()
         self._recent: deque[float] = deque(maxlen=max(config.smooth - 1, 0))
         self._fitted: Fitted | None = None
+        self._first = math.nan
 
     def score(self, t: float, x: Mapping[str, float]) -> Verdict:
         """Say how unlikely a sample is at ``t`` (wall seconds). Changes nothing that a later verdict depends on."""
@@ -169,7 +171,8 @@ class WindowDetector(ABC):
         recent = [] if self._rows.after_gap(t) else self._recent
         score = self._calibrator.score((math.fsum(recent) + deviation) / (len(recent) + 1))
         reasons = self._reasons(t, x, row, score) if score >= UNUSUAL else ()
-        return Verdict.of(score, reasons, ready=self._calibrator.ready)
+        long_enough = t - self._first >= min(self.config.window, DAY)
+        return Verdict.of(score, reasons, ready=self._calibrator.ready and long_enough)
 
     def _reasons(self, t: float, x: Mapping[str, float], row: Rows, score: float) -> tuple[Reason, ...]:
         """What each metric contributed: by how much less the row would deviate if that one were as usual."""
@@ -208,6 +211,8 @@ class WindowDetector(ABC):
             return
         if self._rows.after_gap(t):
             self._recent.clear()
+        if math.isnan(self._first):
+            self._first = t
         if deviation is not None:
             mean = (math.fsum(self._recent) + deviation) / (len(self._recent) + 1)
             self._calibrator.learn(mean, weight)
@@ -229,6 +234,7 @@ class WindowDetector(ABC):
             "window": self._window.to_dict(),
             "calibrator": self._calibrator.to_dict(),
             "recent": list(self._recent),
+            "first": None if math.isnan(self._first) else self._first,
             "fitted": None,
         }
         if fitted is not None:
@@ -252,6 +258,8 @@ class WindowDetector(ABC):
         made._window.load(saved.part("window"))
         made._calibrator = TailCalibrator.from_dict(saved.part("calibrator"))
         made._recent.extend(saved.numbers("recent", low=0.0))
+        first = saved.optional("first")
+        made._first = math.nan if first is None else first
         if data.get("fitted") is not None:
             part = Saved({**saved.part("fitted"), "kind": cls.kind, "version": VERSION}, cls.kind, VERSION)
             model = cls._read(part.part("model"), 2 * len(metrics))

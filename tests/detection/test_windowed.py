@@ -71,7 +71,7 @@ def test_before_anything_is_learnt_nothing_is_said(kind: type[WindowDetector]) -
 
 @every
 def test_what_was_never_seen_scores_and_is_named(kind: type[WindowDetector], learnt: Texts) -> None:
-    """A metric far off what it ever was scores beyond all ordinary samples, and is the first reason."""
+    """A metric far off what it ever was scores far beyond an ordinary sample, and is the first reason."""
     detector = kind.from_dict(json.loads(learnt[kind]))
     usual = [detector.update(t, x).score for t, x in server(100, seed=1, start=NOW)]
     t = NOW + 100 * STEP
@@ -79,7 +79,7 @@ def test_what_was_never_seen_scores_and_is_named(kind: type[WindowDetector], lea
         verdict = detector.update(t + n * STEP, {**ordinary(100 + n), "memory": 75.0})
 
     assert verdict.ready
-    assert verdict.score > max(usual)
+    assert verdict.score > 2.0 > 4.0 * float(np.median(usual))
     assert verdict.reasons[0].metric == "memory"
     assert verdict.reasons[0].value == 75.0
     assert verdict.reasons[0].expected == pytest.approx(60.0, abs=1.0)
@@ -365,3 +365,13 @@ def test_quiet_weeks_raise_few_scores() -> None:
 
     assert sum(score > 3.0 for score in scores) <= 8
     assert float(np.median(scores)) < 0.5
+
+
+@every
+def test_it_is_not_ready_on_the_first_day(kind: type[WindowDetector]) -> None:
+    """The first day is all new: verdicts may be scored, and are not ready."""
+    detector = made(kind)
+    ready = [detector.update(t, x).ready for t, x in server(2 * 288)]
+
+    assert not any(ready[:288])
+    assert all(ready[400:])
