@@ -84,12 +84,13 @@ class IsolationForestDetector(WindowDetector):
 
         config = self.config
         # No tree can cut what never moved. Noise in its place lets it see when it does, and means nothing before.
-        still = np.ptp(rows, axis=0) == 0.0
+        still, given = np.ptp(rows, axis=0) == 0.0, rows.copy()
         rows[:, still] += np.random.default_rng(config.seed).normal(size=(len(rows), int(still.sum())))
         samples = min(config.max_samples, len(rows))
         forest = IsolationForest(n_estimators=config.n_estimators, max_samples=samples, random_state=config.seed)
         flat = FlatForest.from_sklearn(forest.fit(rows))
-        return ForestModel(flat, float(np.median(flat.score_samples(rows))))
+        usual = min(np.median(flat.score_samples(rows)), np.median(flat.score_samples(given)))
+        return ForestModel(flat, float(usual))
 
     @classmethod
     def _read(cls, data: Mapping[str, Any], width: int) -> Model:
