@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from selfheal.detection.bank import BaselineBank as BaselineBank
     from selfheal.detection.baseline import BaselineConfig as BaselineConfig
     from selfheal.detection.baseline import SeasonalBaseline as SeasonalBaseline
     from selfheal.detection.calibrator import TailCalibrator as TailCalibrator
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "AlertGate": "gate",
+    "BaselineBank": "bank",
     "BaselineConfig": "baseline",
     "CompositeConfig": "composite",
     "CompositeDetector": "composite",
@@ -75,6 +77,7 @@ _HOME = {
 
 __all__ = [
     "AlertGate",
+    "BaselineBank",
     "BaselineConfig",
     "CompositeConfig",
     "CompositeDetector",

@@ -86,12 +86,12 @@ class SeasonalProfile:
         """By how many spreads ``x`` is above (below: negative) what is usual at ``t``; 0 before anything is known."""
         if self._cell_start <= t < self._cell_end:
             return (x - self._expected) * self._inverse
-        expected, inverse = self._usual(*self._place(t)[:3])
+        expected, inverse = self._usual(*self.place(t)[:3])
         return (x - expected) * inverse
 
     def usual(self, t: float) -> tuple[float, float]:
         """Mean and spread at ``t``; both 0 before anything is known."""
-        expected, inverse = self._usual(*self._place(t)[:3])
+        expected, inverse = self._usual(*self.place(t)[:3])
         return expected, 1.0 / inverse if inverse else 0.0
 
     @property
@@ -115,12 +115,12 @@ class SeasonalProfile:
             self.first = t
         if self._count:
             self._merge()
-        bucket, kind, whole, day, start = self._place(t)
+        bucket, kind, whole, day, start = self.place(t)
         self._places = (bucket, kind, day)
         self._cell_start, self._cell_end = start, start + CELL
         self._expected, self._inverse = self._usual(bucket, kind, whole)
 
-    def _place(self, t: float) -> tuple[int, int, int, int, float]:
+    def place(self, t: float) -> tuple[int, int, int, int, float]:
         """Of a time: its bucket, that of the kind of day, the whole, the number of the day, the start of its cell."""
         local = datetime.datetime.fromtimestamp(t, self.zone)
         bucket = (local.hour * 3600 + local.minute * 60 + local.second) * self.buckets // 86_400

@@ -34,7 +34,8 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 ARRAYS = (
-    "CompositeConfig CompositeDetector FlatForest ForestConfig IsolationForestDetector OneClassSVMDetector SvmConfig"
+    "BaselineBank CompositeConfig CompositeDetector FlatForest ForestConfig IsolationForestDetector "
+    "OneClassSVMDetector SvmConfig"
 )
 """Names whose modules need numpy."""
 

@@ -105,7 +105,7 @@ def test_a_quarter_of_an_hour_lies_in_one_bucket() -> None:
         seasons = profile(zone, 96)
         for n in range(-8, 9):
             start = at + n * CELL
-            assert len({seasons._place(start + inside)[:2] for inside in (0.0, 1.0, 450.0, 899.9)}) == 1
+            assert len({seasons.place(start + inside)[:2] for inside in (0.0, 1.0, 450.0, 899.9)}) == 1
 
 
 def test_the_spread_has_a_floor() -> None:

@@ -1,0 +1,171 @@
+"""A thousand baselines at once: what many metrics, sampled together, usually are at this time of day."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from selfheal.detection.baseline import PRIOR, BaselineConfig, normal_score
+from selfheal.detection.intake import GLITCH, LARGEST, timed
+from selfheal.detection.seasons import CELL, DAY, ENOUGH, TINY, SeasonalProfile
+from selfheal.detection.verdict import Reason, Verdict
+from selfheal.errors import ConfigError
+
+Array = NDArray[np.float64]
+
+
+class BaselineBank:
+    """Mean and spread by time of day of many metrics that are sampled together.
+
+    Each metric is judged as a :class:`~selfheal.detection.SeasonalBaseline` in mode ``"sigma"`` judges it with
+    ``sustain=(1, 1)``, at a fraction of the cost: a tick of a thousand metrics takes tens of microseconds. It raises no
+    alarms, calibrates nothing and is not saved: start it warm from the history.
+
+    Args:
+        metrics: their names, in the order of the values.
+        config: ``zone``, ``buckets``, ``memory_days`` and ``sigma`` hold for all.
+
+    Attributes:
+        last: time of the latest tick; ``nan`` before the first.
+        late: ticks that were not after the latest, and so not learnt.
+
+    Raises:
+        ConfigError: if there is no metric, or two of one name.
+
+    >>> import numpy as np
+    >>> bank = BaselineBank(["cpu", "memory"])
+    >>> for n in range(4 * 288):
+    ...     _ = bank.update(300.0 * n, np.array([50.0 + n % 3, 70.0 - n % 3]))
+    >>> [name for name, verdict in bank.unusual(345_600.0, np.array([51.0, 90.0]))]
+    ['memory']
+    """
+
+    def __init__(self, metrics: Sequence[str], config: BaselineConfig | None = None) -> None:
+        self.metrics = tuple(metrics)
+        if not self.metrics or len(set(self.metrics)) != len(self.metrics):
+            raise ConfigError("BaselineBank.metrics", list(metrics)[:10], "at least one name, each once")
+        self.config = config or BaselineConfig()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all that was learnt; settings stay."""
+        many, rows = len(self.metrics), 3 * self.config.buckets + 1
+        memory = self.config.memory_days * DAY
+        self._times = SeasonalProfile(self.config.zone, self.config.buckets, memory, memory, PRIOR)
+        self._memory = memory
+        self.last, self.late = math.nan, 0
+        self._means, self._vars, self._weights, self._visits = (np.zeros((rows, many)) for _ in range(4))
+        self._folds, self._days = np.zeros((rows, many)), np.zeros((rows, many))
+        self._first = np.full(many, math.nan)
+        self._noise, self._noise_weight = np.zeros(many), np.zeros(many)
+        self._count, self._mean, self._m2 = np.zeros(many), np.zeros(many), np.zeros(many)
+        self._expected, self._inverse, self._far = np.zeros(many), np.zeros(many), np.zeros(many)
+        self._start = self._end = 0.0
+        self._places = (0, 0, 0)
+
+    def deviations(self, t: float, values: Array) -> Array:
+        """By how many spreads each value is off what is usual at ``t``; 0 where it is missing or nothing is known."""
+        expected, inverse = self._expected, self._inverse
+        if not self._start <= timed(t) < self._end:
+            bucket, kind = self._times.place(t)[:2]
+            expected, inverse = self._usual(bucket, kind)
+        off: Array = (np.clip(values, -LARGEST, LARGEST) - expected) * inverse
+        off[np.isnan(off)] = 0.0
+        return off
+
+    def learn(self, t: float, values: Array) -> None:
+        """Take one value of each metric (``nan``: missing) into the past, if the tick is after the latest."""
+        self._learn(t, values, self.deviations(t, values))
+
+    def update(self, t: float, values: Array) -> Array:
+        """Tell the deviations, then learn."""
+        off = self.deviations(t, values)
+        self._learn(t, values, off)
+        return off
+
+    def unusual(self, t: float, values: Array) -> list[tuple[str, Verdict]]:
+        """Those that are more than ``sigma`` spreads off, the furthest first, with verdicts as detectors give them."""
+        off = self.deviations(t, values)
+        beyond = np.flatnonzero(np.abs(off) > self.config.sigma)
+        expected, _ = self._usual(*self._times.place(t)[:2])
+        found = []
+        for n in sorted(beyond.tolist(), key=lambda n: -abs(off[n])):
+            spreads, name = abs(float(off[n])), self.metrics[n]
+            why = f"{spreads:.3g} spreads {'above' if off[n] > 0 else 'below'} what is usual at this time of day"
+            score = normal_score(spreads) if spreads < 100.0 else math.inf
+            found.append((name, Verdict.of(score, (Reason(name, float(values[n]), float(expected[n]), score, why),))))
+        return found
+
+    def _learn(self, t: float, values: Array, off: Array) -> None:
+        if t <= self.last:
+            self.late += 1
+            return
+        self.last = t
+        if not self._start <= t < self._end:
+            self._enter(t)
+        far = np.where(np.abs(off) > GLITCH, off, 0.0)
+        taken = np.isfinite(values) & ((far == 0.0) | (np.sign(far) == np.sign(self._far)))
+        self._far = far
+        self._count += taken
+        step = np.where(taken, np.clip(values, -LARGEST, LARGEST) - self._mean, 0.0)
+        rest = step / np.maximum(self._count, 1.0)
+        self._mean += rest
+        self._m2 += step * (step - rest)
+
+    def _enter(self, t: float) -> None:
+        """Begin the cell of ``t``: what was gathered in the one before becomes past."""
+        seen = self._count > 0.0
+        if seen.any():
+            self._merge(np.flatnonzero(seen))
+        bucket, kind, _, day, start = self._times.place(t)
+        self._places = (bucket, kind, day)
+        self._start, self._end = start, start + CELL
+        self._expected, self._inverse = self._usual(bucket, kind)
+
+    def _usual(self, bucket: int, kind: int) -> tuple[Array, Array]:
+        """Mean, and one over the spread, of the most special place that is known well enough, for each metric."""
+        daily = self._visits[bucket] >= ENOUGH
+        weekly = daily & (self._visits[kind] >= ENOUGH) & (self._folds[-1] - self._first > 14 * DAY)
+
+        def chosen(of: Array) -> Array:
+            found: Array = np.where(weekly, of[kind], np.where(daily, of[bucket], of[-1]))
+            return found
+
+        mean, var, weight = chosen(self._means), chosen(self._vars), chosen(self._weights)
+        prior = np.minimum(PRIOR, self._noise_weight)
+        var = (weight * var + prior * self._noise) / np.maximum(weight + prior, TINY)
+        var = np.maximum.reduce([var, 0.01 * self._vars[-1], (1e-9 * mean) ** 2, np.full_like(var, TINY)])
+        return mean, np.where(self._weights[-1] > 0.0, 1.0 / np.sqrt(var), 0.0)
+
+    def _merge(self, seen: NDArray[np.intp]) -> None:
+        """Make what was gathered in a cell part of the past of the metrics that were seen in it."""
+        bucket, kind, day = self._places
+        count, mean, m2 = self._count[seen], self._mean[seen], self._m2[seen]
+        self._first[seen] = np.where(np.isnan(self._first[seen]), self._start, self._first[seen])
+        daily = self._visits[bucket, seen] >= ENOUGH
+        known = self._noise_weight[seen] * np.exp((self._folds[-1, seen] - self._end) / self._memory)
+        fresh = m2 / count + (mean - self._expected[seen]) ** 2
+        weight = known + count
+        moved = self._noise[seen] + (fresh - self._noise[seen]) * count / weight
+        self._noise[seen] = np.where(daily, moved, self._noise[seen])
+        self._noise_weight[seen] = np.where(daily, weight, self._noise_weight[seen])
+        for row in (-1, bucket, kind):
+            self._fold(row, seen, day)
+        self._count[:] = self._mean[:] = self._m2[:] = 0.0
+
+    def _fold(self, row: int, seen: NDArray[np.intp], day: int) -> None:
+        """Merge the cell into one place (Chan, Golub and LeVeque), what is older weighing less."""
+        count, m2 = self._count[seen], self._m2[seen]
+        kept = self._weights[row, seen]
+        kept = np.where(kept > 0.0, kept * np.exp((self._folds[row, seen] - self._end) / self._memory), 0.0)
+        weight = kept + count
+        off = self._mean[seen] - self._means[row, seen]
+        self._means[row, seen] += off * count / weight
+        self._vars[row, seen] = (kept * self._vars[row, seen] + m2 + off * off * kept * count / weight) / weight
+        self._weights[row, seen] = weight
+        self._folds[row, seen] = self._end
+        self._visits[row, seen] += self._days[row, seen] != day
+        self._days[row, seen] = day

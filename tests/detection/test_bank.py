@@ -1,0 +1,98 @@
+"""Many baselines at once, beside one baseline for each."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from selfheal.detection import BaselineBank, BaselineConfig, SeasonalBaseline
+from selfheal.errors import ConfigError
+
+DAY = 86_400.0
+START = 1_709_251_200.0
+STEP = 300.0
+METRICS = ["daily", "weekly", "constant", "holes", "wild"]
+
+
+def ticks(days: int) -> np.ndarray:
+    """Values of five metrics: by time of day, by day of the week, constant, with missing ones, with glitches."""
+    draw = np.random.default_rng(5)
+    times = START + STEP * np.arange(int(days * DAY / STEP))
+    hours, weekend = times % DAY / 3600.0, (times // DAY + 3) % 7 >= 5
+    values = np.stack(
+        [
+            np.where(hours > 12, 80.0, 20.0) + draw.normal(0.0, 3.0, len(times)),
+            np.where(weekend, 5.0, 50.0) + draw.normal(0.0, 1.0, len(times)),
+            np.full(len(times), 7.0),
+            draw.lognormal(1.0, 1.0, len(times)),
+            draw.normal(0.0, 1.0, len(times)),
+        ],
+        axis=1,
+    )
+    values[1::3, 3] = math.nan
+    for n, glitch in zip(range(2002, len(times), 96), [1e9, math.inf, -1e300, -math.inf, 1e6] * 20, strict=False):
+        values[n : n + 1 + n % 2, 4] = glitch
+    return values
+
+
+@pytest.mark.parametrize(("zone", "days"), [("UTC", 20), ("Europe/Berlin", 32)])
+def test_each_metric_is_judged_as_by_a_baseline_of_its_own(zone: str, days: int) -> None:
+    """Over weeks, and over a change of clocks, all deviations are those of single baselines."""
+    config = BaselineConfig(zone=zone, mode="sigma", sustain=(1, 1))
+    bank, single = BaselineBank(METRICS, config), [SeasonalBaseline(config) for _ in METRICS]
+    for n, row in enumerate(ticks(days)):
+        t = START + n * STEP
+        off = bank.update(t, row)
+        for m, baseline in enumerate(single):
+            alone = 0.0 if math.isnan(row[m]) else baseline._profile.deviation(t, max(-1e140, min(row[m], 1e140)))
+            assert off[m] == pytest.approx(alone, rel=1e-6, abs=1e-6), (n, METRICS[m])
+            baseline.learn(t, float(row[m]))
+
+
+def test_those_beyond_are_named_the_furthest_first() -> None:
+    """What is more than sigma spreads off comes with its verdict; missing and usual ones do not."""
+    bank = BaselineBank(["a", "b", "c", "d"])
+    draw = np.random.default_rng(1)
+    for n in range(8 * 288):
+        bank.learn(START + n * STEP, draw.normal(50.0, 2.0, 4))
+    found = bank.unusual(START + 8 * DAY, np.array([65.0, 50.0, math.nan, 20.0]))
+
+    assert [name for name, _ in found] == ["d", "a"]
+    assert found[0][1].score > found[1][1].score > 5.0
+    assert found[0][1].reasons[0].expected == pytest.approx(50.0, abs=1.0)
+    assert found[0][1].reasons[0].why.endswith("spreads below what is usual at this time of day")
+
+
+def test_a_late_tick_teaches_nothing() -> None:
+    """A tick that is not after the latest is counted and not learnt."""
+    bank, other = BaselineBank(["a"]), BaselineBank(["a"])
+    draw = np.random.default_rng(2)
+    for n in range(5 * 288):
+        row = draw.normal(50.0, 2.0, 1)
+        for each in (bank, other):
+            each.learn(START + n * STEP, row)
+        bank.learn(START + (n - n % 3) * STEP, np.array([90.0]))
+
+    later = START + 6 * DAY
+    assert bank.late == 5 * 288
+    assert bank.deviations(later, np.array([60.0])) == other.deviations(later, np.array([60.0]))
+
+
+def test_reset_forgets_all() -> None:
+    """After reset nothing is known, and nothing deviates."""
+    bank = BaselineBank(["a"])
+    for n in range(288):
+        bank.learn(START + n * STEP, np.array([float(n % 5)]))
+    assert bank.deviations(START + DAY, np.array([100.0]))[0] > 10.0
+    bank.reset()
+
+    assert bank.deviations(START + DAY, np.array([100.0]))[0] == 0.0
+
+
+@pytest.mark.parametrize("metrics", [[], ["a", "a"]])
+def test_names_are_needed_and_each_once(metrics: list[str]) -> None:
+    """Neither no metric nor two of one name are accepted."""
+    with pytest.raises(ConfigError, match="at least one name"):
+        BaselineBank(metrics)
