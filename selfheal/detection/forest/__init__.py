@@ -5,8 +5,9 @@ Each name is loaded when first used.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from selfheal.lazy import lazy_names
 
 if TYPE_CHECKING:
     from selfheal.detection.forest.detector import ForestConfig as ForestConfig
@@ -25,15 +26,4 @@ __all__ = [
     "IsolationForestDetector",
 ]
 
-
-def __getattr__(name: str) -> object:
-    home = _HOME.get(name)
-    if home is None:
-        raise AttributeError(f"module 'selfheal.detection.forest' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"selfheal.detection.forest.{home}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOME, globals())
