@@ -122,7 +122,7 @@ CONTENDERS: dict[str, Callable[[Recorded], Array]] = {
     "selfheal IsolationForestDetector": lambda machine: by_ours(IsolationForestDetector, machine),
     "selfheal OneClassSVMDetector": lambda machine: by_ours(OneClassSVMDetector, machine),
     "selfheal IsolationForestDetector, 1 hour": lambda machine: by_ours(
-        lambda names: IsolationForestDetector(names, window=3600.0, least=16), machine
+        lambda names: IsolationForestDetector(names, window=3600.0, least=8, refit_every=3600.0), machine
     ),
 }
 

@@ -30,7 +30,7 @@ class WindowConfig:
         zone: time zone whose time of day counts.
         window: seconds of the past that the model is fitted to; 600 to 7776000 (90 days).
         max_rows: samples kept of that at most, spread evenly over it; 64 to 20000.
-        least: samples before the first model; 16 to 10000, at most ``max_rows``.
+        least: samples before the first model; 8 to 10000, at most ``max_rows``.
         refit_every: seconds between two models; 60 to 604800.
         refit: ``"inline"``: :meth:`learn` fits when it is time; ``"called"``: only :meth:`refit` does.
         smooth: samples over which deviations are averaged, so that what lasts stands out from single jumps; 1 to 100.
@@ -43,7 +43,7 @@ class WindowConfig:
     zone: str = attrs.field(default="UTC", validator=_a_zone)
     window: float = attrs.field(default=7 * DAY, validator=between(600.0, 90 * DAY, "s"))
     max_rows: int = attrs.field(default=2_000, validator=between(64, 20_000))
-    least: int = attrs.field(default=64, validator=between(16, 10_000))
+    least: int = attrs.field(default=64, validator=between(8, 10_000))
     refit_every: float = attrs.field(default=21_600.0, validator=between(60.0, 7 * DAY, "s"))
     refit: str = attrs.field(default="inline", validator=one_of("inline", "called"))
     smooth: int = attrs.field(default=6, validator=between(1, 100))

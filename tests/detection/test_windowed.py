@@ -375,3 +375,14 @@ def test_it_is_not_ready_on_the_first_day(kind: type[WindowDetector]) -> None:
 
     assert not any(ready[:288])
     assert all(ready[400:])
+
+
+@every
+def test_a_window_of_an_hour_is_fitted_to_an_hour(kind: type[WindowDetector]) -> None:
+    """With five-minute samples and a window of an hour, a model is fitted to the twelve samples there are."""
+    detector = made(kind, window=3600.0, least=8, refit_every=3600.0)
+    detector.warm_start(server(200))
+
+    assert detector.fitted is not None
+    assert 8 <= detector.fitted.rows <= 12
+    assert detector.score(START + 200 * STEP, ordinary()).ready
