@@ -32,8 +32,9 @@ def ticks(days: int) -> np.ndarray:
         axis=1,
     )
     values[1::3, 3] = math.nan
-    for n, glitch in zip(range(2002, len(times), 96), [1e9, math.inf, -1e300, -math.inf, 1e6] * 20, strict=False):
-        values[n : n + 1 + n % 2, 4] = glitch
+    glitches = [(1e9, 0.0), (math.inf, -math.inf), (-1e300, 1e9), (1e6, -1e6), (1e5, 0.0), (-math.inf, 0.0)] * 20
+    for n, pair in zip(range(2002, len(times), 96), glitches, strict=False):
+        values[n : n + 2, 4] = pair
     return values
 
 

@@ -75,6 +75,13 @@ def test_three_of_five_have_to_be_beyond() -> None:
     assert above == [False, False, False, False, True, True, False, False]
 
 
+def test_what_was_measured_against_the_whole_counts_little_once_the_day_is_known() -> None:
+    """After a week, the first days are next to nothing of what rarity is told from."""
+    data = taught().to_dict()["calibrator"]
+
+    assert 1200.0 < data["total"] / data["unit"] < 1500.0
+
+
 def test_after_a_gap_nothing_is_sustained() -> None:
     """Two samples far off before a gap of a day do not count for the one after."""
     baseline = taught(mode="sigma")

@@ -57,6 +57,15 @@ def test_beyond_the_past_it_falls_exponentially(beyond: float, expected: float) 
     assert expected == pytest.approx(beyond / math.log(10.0), abs=0.05)
 
 
+def test_when_the_largest_came_does_not_matter() -> None:
+    """What is beyond the past scores alike whether its largest deviation was learnt first or last."""
+    draw = random.Random(2)
+    small = [draw.expovariate(1.0) % 6.0 for _ in range(3000)]
+    first, last = taught([10.0, *small]), taught([*small, 10.0])
+
+    assert first.score(15.0) == pytest.approx(last.score(15.0), rel=0.1)
+
+
 def test_nothing_is_scored_before_enough_was_learnt() -> None:
     """49 deviations are not enough, 50 are."""
     calibrator = taught([1.0] * 49)

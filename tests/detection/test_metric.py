@@ -121,6 +121,23 @@ def test_an_alarm_survives_saving() -> None:
     assert lived(other, [50.0] * 80) == lived(detector, [50.0] * 80)
 
 
+def test_means_after_a_gap_are_as_spread_as_full_ones() -> None:
+    """After a gap one sample is scaled down as the mean of six, or 48, independent ones would be."""
+    detector = taught()
+    after = detector.intake.last + 86_400.0
+    assert detector._deviations(after, 3.0) == pytest.approx([3.0, 3.0 / math.sqrt(6.0), 3.0 / math.sqrt(48.0)])
+
+    detector.learn(after, detector.usual(after)[0])
+    assert detector._deviations(after + STEP, 3.0) == pytest.approx([3.0, 3.0 / math.sqrt(12), 3.0 / math.sqrt(96)])
+
+
+def test_what_was_measured_against_the_whole_counts_little_once_the_day_is_known() -> None:
+    """After a week, the first days are next to nothing of what rarity is told from."""
+    data = taught(7.0).to_dict()["calibrators"][0]
+
+    assert 1200.0 < data["total"] / data["unit"] < 1500.0
+
+
 def test_it_stays_small() -> None:
     """What is saved of a month of samples is at most 100,000 characters."""
     assert len(json.dumps(taught(30.0).to_dict())) < 100_000

@@ -109,15 +109,29 @@ def test_a_quarter_of_an_hour_lies_in_one_bucket() -> None:
 
 
 def test_the_spread_has_a_floor() -> None:
-    """A bucket in which nothing ever moves is not infinitely sure where others move."""
+    """Where nothing ever moves but by the time of day, the spread is a tenth of that of the whole."""
+    seasons = profile()
+    for n in range(int(8 * DAY / 300.0)):
+        t = START + n * 300.0
+        seasons.learn(t, 0.0 if t % DAY < DAY / 2 else 60.0)
+    seasons.enter(START + 8 * DAY)
+
+    assert seasons.usual(START + 8 * DAY)[1] == pytest.approx(0.1 * math.sqrt(seasons.vars[3 * 48]))
+    assert seasons.usual(START + 8 * DAY)[1] == pytest.approx(3.0, rel=0.05)
+
+
+def test_the_spread_of_a_bucket_leans_on_that_around_others() -> None:
+    """A bucket in which nothing moved has a spread all the same where others move: five samples' worth of theirs."""
     seasons = profile()
     draw = random.Random(1)
     for n in range(int(8 * DAY / 300.0)):
         t = START + n * 300.0
         seasons.learn(t, 0.0 if t % DAY < DAY / 2 else draw.gauss(0.0, 10.0))
     seasons.enter(START + 8 * DAY)
+    weight = seasons.weights[0]
 
-    assert 0.09 < seasons.usual(START + 8 * DAY)[1] / math.sqrt(seasons.vars[3 * 48]) < 1.0
+    assert 40.0 < seasons.noise < 60.0
+    assert seasons.usual(START + 8 * DAY)[1] == pytest.approx(math.sqrt(5.0 * seasons.noise / (weight + 5.0)))
 
 
 def test_before_anything_is_known_nothing_deviates() -> None:
