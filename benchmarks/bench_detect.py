@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] = ()) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_detect", description=__doc__)
     parser.add_argument("--data", type=Path, help="folder with recorded series, in nab/")
     data: Path | None = parser.parse_args(arguments).data
-    print("Detection: one setting for all series; every third of the recorded ones, by name, was tuned on.")
+    print("Detection: one setting for all series; settings were searched on every third of the recorded ones.")
     gates = detect_univariate.run(data / "nab" if data else None)
     return print_gates(gates)
 
