@@ -37,7 +37,7 @@ class Judgement:
         metric: the metric compared; empty where none was.
         before: its value before the first action of the level; ``None`` if not known.
         after: median of the new measurements; ``None`` if there are too few.
-        samples: how many new measurements there were of the metric that has fewest.
+        samples: how many new measurements there were of it; without one, of the metric that has fewest.
         by: what told: condition, alert or actions.
     """
 
@@ -104,14 +104,14 @@ def judge_samples(
     leaf = first_comparison(condition)
     metric = "" if leaf is None else leaf.metric
     after = medians.get(metric)
-    fewest = min((len(values) for values in fresh.values()), default=0)
+    seen = len(fresh.get(metric, ())) if leaf is not None else min(map(len, fresh.values()), default=0)
     holds = compile_condition(condition)(medians.get, labels)
     verdict = Verdict.UNKNOWN
     if holds is False:
         verdict = Verdict.FIXED
     elif holds is True:
         verdict = Verdict.UNCHANGED if leaf is None else moved(leaf.op, before, after, tolerance)
-    return Judgement(verdict=verdict, metric=metric, before=before, after=after, samples=fewest, by="condition")
+    return Judgement(verdict=verdict, metric=metric, before=before, after=after, samples=seen, by="condition")
 
 
 def moved(op: str, before: float | None, after: float | None, tolerance: float) -> Verdict:
