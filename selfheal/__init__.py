@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from selfheal.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from selfheal.detection import IsolationForestDetector as IsolationForestDetector
     from selfheal.errors import CircuitOpenError as CircuitOpenError
     from selfheal.errors import ConfigError as ConfigError
     from selfheal.errors import SelfhealError as SelfhealError
@@ -45,6 +46,7 @@ _HOME = {
     "ExponentialBackoff": "selfheal.policies.backoff",
     "FeatureFlags": "selfheal.policies.flags",
     "Healer": "selfheal.healing",
+    "IsolationForestDetector": "selfheal.detection",
     "SelfhealError": "selfheal.errors",
     "StatusReport": "selfheal.status",
     "StrategyEngine": "selfheal.healing",
@@ -65,6 +67,7 @@ __all__ = [
     "ExponentialBackoff",
     "FeatureFlags",
     "Healer",
+    "IsolationForestDetector",
     "SelfhealError",
     "StatusReport",
     "StrategyEngine",

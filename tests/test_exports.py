@@ -22,6 +22,7 @@ SNAPSHOT = [
     "ExponentialBackoff",
     "FeatureFlags",
     "Healer",
+    "IsolationForestDetector",
     "SelfhealError",
     "StatusReport",
     "StrategyEngine",

@@ -14,6 +14,7 @@ import selfheal
 CPU_BUDGET = 0.120
 """CPU seconds for ``import selfheal`` in a fresh interpreter, on top of the interpreter's own start."""
 
+ARRAYS = {"IsolationForestDetector"}
 HEAVY = {"asyncio", "numpy", "scipy", "sklearn", "psutil", "dotenv", "sqlite3", "multiprocessing", "uvicorn"}
 
 PROBE = """
@@ -103,11 +104,14 @@ def test_import_leaves_no_trace() -> None:
 
 @pytest.mark.parametrize("name", selfheal.__all__)
 def test_each_name_loads_nothing_heavy(name: str) -> None:
-    """Loading a public name brings no heavy package, thread, handler or reading of the environment."""
+    """Loading a public name brings no heavy package, thread, handler or reading of the environment.
+
+    What is made of arrays brings numpy, which sets a variable of its own, and no more.
+    """
     told = probe(f"from selfheal import {name}", strict=False)
 
-    assert told["done"] == []
-    assert not HEAVY & set(told["loaded"])
+    assert told["done"] == (["os.putenv"] if name in ARRAYS else [])
+    assert not (HEAVY - {"numpy"} if name in ARRAYS else HEAVY) & set(told["loaded"])
 
 
 @pytest.mark.parametrize(

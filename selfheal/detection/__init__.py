@@ -5,8 +5,9 @@ Each name is loaded when first used: no detector brings a package that only anot
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from selfheal.lazy import lazy_names
 
 if TYPE_CHECKING:
     from selfheal.detection.bank import BaselineBank as BaselineBank
@@ -48,13 +49,13 @@ _HOME = {
     "CompositeConfig": "composite",
     "CompositeDetector": "composite",
     "Detector": "protocols",
-    "Finding": "rules.findings",
-    "FlatForest": "forest.flat",
-    "ForestConfig": "forest.detector",
+    "Finding": "selfheal.detection.rules.findings",
+    "FlatForest": "selfheal.detection.forest.flat",
+    "ForestConfig": "selfheal.detection.forest.detector",
     "GateConfig": "gate",
     "History": "history",
     "HistoryConfig": "history",
-    "IsolationForestDetector": "forest.detector",
+    "IsolationForestDetector": "selfheal.detection.forest.detector",
     "Leak": "leak",
     "LeakConfig": "leak",
     "LeakDetector": "leak",
@@ -63,7 +64,7 @@ _HOME = {
     "MultivariateDetector": "protocols",
     "OneClassSVMDetector": "svm",
     "Reason": "verdict",
-    "RuleWatch": "rules.watching",
+    "RuleWatch": "selfheal.detection.rules.watching",
     "Sample": "sampler",
     "Sampler": "sampler",
     "SamplerConfig": "sampler",
@@ -72,7 +73,7 @@ _HOME = {
     "TailCalibrator": "calibrator",
     "Verdict": "verdict",
     "WindowConfig": "window_config",
-    "load_rules": "rules.loading",
+    "load_rules": "selfheal.detection.rules.loading",
 }
 
 __all__ = [
@@ -109,15 +110,4 @@ __all__ = [
     "load_rules",
 ]
 
-
-def __getattr__(name: str) -> object:
-    home = _HOME.get(name)
-    if home is None:
-        raise AttributeError(f"module 'selfheal.detection' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"selfheal.detection.{home}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOME, globals())

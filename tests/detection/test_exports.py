@@ -23,7 +23,8 @@ def test_each_name_is_that_of_its_home_and_documented(name: str) -> None:
     """Each name is the object its home module defines, and ``help()`` has something to say on it."""
     value = getattr(detection, name)
 
-    assert value is getattr(sys.modules[f"selfheal.detection.{detection._HOME[name]}"], name)
+    home = detection._HOME[name]
+    assert value is getattr(sys.modules[home if "." in home else f"selfheal.detection.{home}"], name)
     assert value.__doc__
 
 
