@@ -51,6 +51,7 @@ def test_beating_loads_nothing_of_the_supervisor() -> None:
     assert {name for name in loaded if name.startswith("selfheal")} == {
         "selfheal",
         "selfheal.supervision",
+        "selfheal.lazy",
         "selfheal.supervision.beating",
     }
     assert not {"attrs", "cattrs", "subprocess"} & set(loaded)
