@@ -104,7 +104,7 @@ def test_import_leaves_no_trace() -> None:
 
 @pytest.mark.parametrize("name", selfheal.__all__)
 def test_each_name_loads_nothing_heavy(name: str) -> None:
-    """Loading a public name brings nothing heavy and leaves no trace; one of arrays brings numpy, which leaves its own."""
+    """Loading a public name brings nothing heavy and leaves no trace; one of arrays brings numpy, and its trace."""
     told = probe(f"from selfheal import {name}", strict=False)
 
     assert told["done"] == (["os.putenv"] if name in ARRAYS else [])
