@@ -48,6 +48,9 @@ def _left(before: set[threading.Thread]) -> list[threading.Thread]:
     return [t for t in threading.enumerate() if t not in before and t.name.startswith("selfheal")]
 
 
+_PRIVILEGE = "needs leave to"
+"""How a test says that it lacks a right (to mount, to make a cgroup), which nothing installs: told, not failed."""
+
 R = TypeVar("R", pytest.CollectReport, pytest.TestReport)
 
 
@@ -69,7 +72,7 @@ def _refuse_missing(report: R) -> R:
     if "could not import" in str(report.longrepr):
         report.outcome = "failed"
         report.longrepr = f"a package of the test group is missing, run make install: {report.longrepr}"
-    elif os.environ.get("CI"):
+    elif os.environ.get("CI") and _PRIVILEGE not in str(report.longrepr):
         report.outcome = "failed"
         report.longrepr = f"a real part is missing, and CI must have it: {report.longrepr}"
     return report

@@ -286,7 +286,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         ).returncode
     )
     if not mounted:
-        pytest.skip("only root may mount a small file system")
+        pytest.skip("needs leave to mount a small file system, as root has it")
     yield disk
     subprocess.run(["umount", str(disk)], check=True)
 

@@ -86,7 +86,7 @@ def run(tmp_path: Path) -> Iterator[Rig]:
 def group(run: Rig) -> Iterator[Group]:
     place = places()
     if place is None:
-        pytest.skip("needs a memory controller of cgroups, version 1 or 2, below /sys/fs/cgroup")
+        pytest.skip("needs leave to use a memory controller of cgroups, version 1 or 2, below /sys/fs/cgroup")
     try:
         made = Group(place)
     except OSError as error:
