@@ -99,11 +99,15 @@ class Story:
 
     Args:
         directory: where both are.
+        lives: tell only what the first so many processes wrote.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, lives: int | None = None) -> None:
         reading = read_journal(directory / "journal.jsonl")
         self.entries = list(reading)
+        if lives is not None:
+            openings = [place for place, entry in enumerate(self.entries) if entry.type == "journal_opened"]
+            self.entries = self.entries[: [*openings, len(self.entries)][lives]]
         self.report = reading.report
         world = directory / "world.json"
         self.world: dict[str, Any] = {"values": dict(START), "effects": []}
