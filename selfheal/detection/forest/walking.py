@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,12 @@ from selfheal.detection.forest.nodes import Nodes
 
 TOP = 3
 """Levels that a batch decides for all their nodes at once: there are few, and comparing is cheaper than looking up."""
-BLOCK = 256
-"""Rows of a batch that walk together, so that what they touch stays in the processor's cache."""
+BLOCK = 1024
+"""Rows of a batch that walk together: each operation has so many numbers in a row."""
+PAIRS = 25_600
+"""Rows times trees that walk together, so that what they touch stays in the processor's cache."""
+HALF = 32
+"""Bits of a key."""
 
 
 class Walk:
@@ -20,6 +24,8 @@ class Walk:
 
     A missing value is handled without a branch in the walk: a row with one is doubled, missing values being ``-inf`` in
     the first half and ``inf`` in the second, and each node looks at the half in which it goes the right way.
+
+    A batch compares no values below the upper levels, but adds whole numbers in their order: see :func:`_keys`.
 
     Args:
         nodes: of all trees.
@@ -36,8 +42,14 @@ class Walk:
         self._root_child = nodes.child[roots]
         self._top = min(TOP, nodes.depth)
         self._heap = _heap(nodes, self._top)
-        self._entry = np.ascontiguousarray(self._heap[-1].T).ravel()
+        entry = np.ascontiguousarray(self._heap[-1].T).ravel()
         self._entry_row = (np.arange(nodes.trees) << self._top)[:, None]
+        # A record is the place of the left child, and below it what is missing to the threshold: the key of a value
+        # above it, added, carries into the place, which becomes that of the right child. At a leaf none carries.
+        limit = np.where(nodes.leaf, 0, (1 << HALF) - 1 - _keys(nodes.threshold))
+        self._record = nodes.child << HALF | limit
+        self._entered = _Tables(self._record[entry], nodes.length[entry], self._feature[entry], self._doubled[entry])
+        self._within = _Tables(self._record, nodes.length, self._feature, self._doubled)
 
     def one(self, row: NDArray[np.float32]) -> NDArray[np.float64]:
         """Sum of the path lengths of one row, as an array of one."""
@@ -55,44 +67,49 @@ class Walk:
 
     def many(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         """Sums of the path lengths of many rows."""
-        feature = self._feature
-        if np.isnan(rows).any():
-            feature, rows = self._doubled, _double(rows)
-        columns = rows.T
-        sums = np.empty(len(rows))
-        block = min(BLOCK, len(rows))
-        room = _Room(self._nodes.trees * block)
-        for start in range(0, len(rows), block or 1):
-            part = np.ascontiguousarray(columns[:, start : start + block])
-            self._block(part, feature, room, sums[start : start + block])
+        gaps = bool(np.isnan(rows).any())
+        columns, trees = (_double(rows) if gaps else rows).T, self._nodes.trees
+        sums = np.zeros(len(rows))
+        block = max(1, min(BLOCK, len(rows)))
+        group = max(1, min(PAIRS // block, trees))
+        room = _Room(group, block)
+        for start in range(0, len(rows), block):
+            part = _Part(np.ascontiguousarray(columns[:, start : start + block]), self._entered, self._within, gaps)
+            for tree in range(0, trees, group):
+                self._block(part, slice(tree, min(tree + group, trees)), room, sums[start : start + block])
         return sums
 
-    def _block(self, part: NDArray[np.float32], feature: NDArray[Any], room: _Room, sums: NDArray[Any]) -> None:
-        """Walk a block; ``part`` has a row for each feature. No index leaves its array: 'wrap' is just faster."""
-        nodes, flat, width = self._nodes, part.ravel(), part.shape[1]
-        at, look, value, limit, right = room.of(nodes.trees, width)
-        np.add(self._decide_top(part, feature), self._entry_row, out=look)
-        self._entry.take(look, out=at, mode="wrap")
-        first, place = feature * width, np.arange(width)
-        for _ in range(nodes.depth - self._top):
+    def _block(self, part: _Part, trees: slice, room: _Room, sums: NDArray[Any]) -> None:
+        """Walk some rows down some trees, and add to their sums. No index leaves its array: 'wrap' is just faster."""
+        width = part.values.shape[1]
+        at, look, key, lengths = room.of(trees.stop - trees.start, width)
+        np.add(self._decide_top(part, trees), self._entry_row[trees], out=at)
+        tables, first, column = self._entered, part.entry_first, np.arange(width)
+        for _ in range(self._nodes.depth - self._top):
             first.take(at, out=look, mode="wrap")
-            look += place
-            flat.take(look, out=value, mode="wrap")
-            nodes.threshold.take(at, out=limit, mode="wrap")
-            np.greater(value, limit, out=right)
-            nodes.child.take(at, out=look, mode="wrap")
-            np.add(look, right, out=at)
-        # Tree after tree, as scikit-learn adds them. A single column would be added pairwise, which rounds differently.
-        lengths = nodes.length.take(at)
-        sums[:] = np.add.reduce(lengths, axis=0) if width > 1 else np.add.accumulate(lengths)[-1]
+            look += column
+            part.keys.take(look, out=key, mode="wrap")
+            tables.record.take(at, out=look, mode="wrap")
+            key += look
+            np.right_shift(key, HALF, out=at)
+            tables, first = self._within, part.first
+        # Tree after tree, as scikit-learn adds them, beginning with what the trees before came to.
+        lengths[0] = sums
+        tables.length.take(at, out=lengths[1:], mode="wrap")
+        if width > 1:
+            np.add.reduce(lengths, axis=0, out=sums)
+        else:  # a single column would be added pairwise, which rounds differently
+            sums[:] = np.add.accumulate(lengths)[-1]
 
-    def _decide_top(self, part: NDArray[np.float32], feature: NDArray[Any]) -> NDArray[np.uint8]:
+    def _decide_top(self, part: _Part, trees: slice) -> NDArray[np.uint8]:
         """For each tree and row, the turns taken in the upper levels, as the bits of a number."""
-        trees, width = self._nodes.trees, part.shape[1]
-        turns = np.zeros((trees, width), dtype=np.uint8)
+        count, width = trees.stop - trees.start, part.values.shape[1]
+        turns = np.zeros((count, width), dtype=np.uint8)
         path: list[NDArray[np.bool_]] = []
-        for level in self._heap[: self._top]:
-            seen = part.take(feature[level].ravel(), axis=0).reshape(len(level), trees, width)
+        feature = self._doubled if part.gaps else self._feature
+        for heap in self._heap[: self._top]:
+            level = heap[:, trees]
+            seen = part.values.take(feature[level].ravel(), axis=0).reshape(len(level), count, width)
             right = seen > self._nodes.threshold[level][:, :, None]
             for turn in path:  # of all nodes of the level, keep the one that the row comes to
                 half = len(right) // 2
@@ -103,17 +120,44 @@ class Walk:
         return turns
 
 
+class _Tables(NamedTuple):
+    """What is looked up of a node, or of what the upper levels decided: record, length, and which value it looks at."""
+
+    record: NDArray[np.int64]
+    length: NDArray[np.float64]
+    feature: NDArray[np.intp]
+    doubled: NDArray[np.intp]
+
+
+class _Part:
+    """Rows that walk together, a column each: their values, their keys, and where those begin that a node looks at."""
+
+    def __init__(self, values: NDArray[np.float32], entered: _Tables, within: _Tables, gaps: bool) -> None:
+        width = values.shape[1]
+        self.values, self.gaps = values, gaps
+        self.keys = _keys(values).ravel()
+        self.entry_first = (entered.doubled if gaps else entered.feature) * width
+        self.first = (within.doubled if gaps else within.feature) * width
+
+
 class _Room:
     """Arrays used again for each block, rather than asked of the system each time."""
 
-    def __init__(self, size: int) -> None:
-        self._at, self._look = np.empty(size, np.intp), np.empty(size, np.intp)
-        self._value, self._limit = np.empty(size, np.float32), np.empty(size, np.float32)
-        self._right = np.empty(size, np.bool_)
+    def __init__(self, trees: int, width: int) -> None:
+        self._whole = [np.empty(trees * width, np.int64) for _ in range(3)]
+        self._lengths = np.empty((trees + 1) * width)
 
-    def of(self, *shape: int) -> tuple[NDArray[Any], ...]:
-        whole = (self._at, self._look, self._value, self._limit, self._right)
-        return tuple(array[: shape[0] * shape[1]].reshape(shape) for array in whole)
+    def of(self, trees: int, width: int) -> tuple[NDArray[Any], ...]:
+        count = trees * width
+        parts = (array[:count].reshape(trees, width) for array in self._whole)
+        return (*parts, self._lengths[: count + width].reshape(trees + 1, width))
+
+
+def _keys(values: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Whole numbers from 0 to 2 ** 32 - 1 in the very order of the values, none of which is missing."""
+    bits = (values + np.float32(0)).view(np.int32)  # -0.0 becomes 0.0
+    keys: NDArray[np.int64] = (bits ^ (bits >> 31 & 0x7FFFFFFF)).astype(np.int64) + (1 << HALF - 1)
+    return keys
 
 
 def _double(rows: NDArray[np.float32]) -> NDArray[np.float32]:
