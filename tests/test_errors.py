@@ -13,6 +13,8 @@ from selfheal import errors
 from selfheal.errors import (
     ActionTimeoutError,
     ApprovalClosedError,
+    BackupBusyError,
+    BackupError,
     BudgetExceededError,
     CircuitConflictError,
     CircuitOpenError,
@@ -30,6 +32,7 @@ from selfheal.errors import (
     LeverError,
     LeverUnsupportedError,
     LoadShedError,
+    ManifestRefusedError,
     MissingExtraError,
     NotFoundError,
     NotifyError,
@@ -42,6 +45,7 @@ from selfheal.errors import (
     ResetRefusedError,
     ResumeRefusedError,
     SagaError,
+    SectionRefusedError,
     SelfhealError,
     StateDirTakenError,
     StateError,
@@ -90,6 +94,19 @@ TOLD: list[tuple[SelfhealError, str]] = [
     (
         MissingExtraError("the web server", "web"),
         "the web server needs an optional package. Install it: pip install 'selfheal-kit[web]'",
+    ),
+    (BackupError("/backups", "it is full"), "/backups: it is full."),
+    (
+        BackupBusyError("/backups", 7),
+        "/backups: the store is being written by process 7: nothing was done, try again later.",
+    ),
+    (
+        ManifestRefusedError("hashes.json", "it has a component '..'", "../passwd"),
+        "manifest hashes.json is refused: '../passwd': it has a component '..'. Nothing of it was used.",
+    ),
+    (
+        SectionRefusedError("data", "two names differ only in case", ["A", "a"]),
+        "section 'data': two names differ only in case ('A', 'a'). No backup was made.",
     ),
     (
         CircuitOpenError("db", "OPEN", 12.43, None),

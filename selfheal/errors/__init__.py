@@ -39,6 +39,10 @@
     ├── JournalError                        the journal cannot be written or read; what was to be written is not there
     │   ├── EntryRefusedError (ValueError)  an entry holds what a line of the journal cannot
     │   └── JournalObservedError            another process writes the journal
+    ├── BackupError                         something about backups did not work out; what was there is still there
+    │   ├── BackupBusyError                 another process writes the store of backups
+    │   ├── ManifestRefusedError            a manifest is not believed; nothing of it was used
+    │   └── SectionRefusedError             a section cannot be backed up as it is; no backup was made
     ├── NotFoundError (KeyError)            no breaker, task or flag of this name; lists those there are
     └── StateError                          a stored record cannot be read or written
 
@@ -48,6 +52,7 @@ attributes; and survives ``pickle`` and ``copy.deepcopy`` with them.
 
 from __future__ import annotations
 
+from selfheal.errors.backup import BackupBusyError, BackupError, ManifestRefusedError, SectionRefusedError
 from selfheal.errors.base import (
     ConfigError,
     ConfigProblem,
@@ -98,6 +103,8 @@ from selfheal.errors.tasks import (
 __all__ = [
     "ApprovalClosedError",
     "ActionTimeoutError",
+    "BackupBusyError",
+    "BackupError",
     "BudgetExceededError",
     "CircuitConflictError",
     "CircuitOpenError",
@@ -115,6 +122,7 @@ __all__ = [
     "LeverError",
     "LeverUnsupportedError",
     "LoadShedError",
+    "ManifestRefusedError",
     "MissingExtraError",
     "NotFoundError",
     "NotifyError",
@@ -127,6 +135,7 @@ __all__ = [
     "ResetRefusedError",
     "ResumeRefusedError",
     "SagaError",
+    "SectionRefusedError",
     "SelfhealError",
     "StateDirTakenError",
     "StateError",
