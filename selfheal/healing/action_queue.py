@@ -99,21 +99,16 @@ class ActionQueue(Generic[T]):
             QueueFullError: if as many items wait as may.
         """
         due = now if due is None else max(due, now)
-        if ttl is not None and not ttl > 0:
-            raise ConfigError("ttl of ActionQueue.add", ttl, "above 0 s, or None", "None")
-        life = self.config.ttl if ttl is None else min(ttl, self.config.ttl)
+        expires = due + self._life(ttl)
         self._expire(now)
         known = self._waiting.get((strategy, target))
-        if known is not None:
-            moment = known.due if known.deferrals else min(known.due, due)
-            expires, rank = max(known.expires, due + life), max(known.priority, priority)
-            fresh = attrs.evolve(known, item=item, due=moment, priority=rank, expires=expires)
-            self._counts.deduplicated += 1
-            return self._place(fresh)
         fresh = QueuedAction(
-            item=item, strategy=strategy, target=target, due=due, priority=priority, added=now, expires=due + life,
+            item=item, strategy=strategy, target=target, due=due, priority=priority, added=now, expires=expires,
             sequence=self._last + 1, scheduled=due > now,
         )  # fmt: skip
+        if known is not None:
+            self._counts.deduplicated += 1
+            return self._place(_brought_up_to_date(known, fresh))
         if len(self._waiting) >= self.config.max_size:
             self._counts.refused += 1
             raise QueueFullError(self.name, len(self._waiting), self.config.max_size)
@@ -212,6 +207,12 @@ class ActionQueue(Generic[T]):
             **attrs.asdict(self._counts),
         )
 
+    def _life(self, ttl: float | None) -> float:
+        """Seconds that an item waits at most from when it is due."""
+        if ttl is not None and not ttl > 0:
+            raise ConfigError("ttl of ActionQueue.add", ttl, "above 0 s, or None", "None")
+        return self.config.ttl if ttl is None else min(ttl, self.config.ttl)
+
     def _place(self, one: QueuedAction[T]) -> QueuedAction[T]:
         self._waiting[one.key] = one
         heappush(self._later, (one.due, next(self._ticket), one))
@@ -234,3 +235,14 @@ class ActionQueue(Generic[T]):
                 del self._waiting[one.key]
                 self._counts.expired += 1
                 self._untold.append(one)
+
+
+def _brought_up_to_date(known: QueuedAction[T], fresh: QueuedAction[T]) -> QueuedAction[T]:
+    """The waiting item, as it is once it was put again."""
+    return attrs.evolve(
+        known,
+        item=fresh.item,
+        due=known.due if known.deferrals else min(known.due, fresh.due),
+        priority=max(known.priority, fresh.priority),
+        expires=max(known.expires, fresh.expires),
+    )

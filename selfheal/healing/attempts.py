@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 
 from selfheal.clock import Clock
 from selfheal.errors import CircuitOpenError, StateError
@@ -111,7 +111,7 @@ class Attempts:
 
     def standing(self) -> Refused | None:
         """What stands against every healing, preventive ones included."""
-        return self._stands(Lane.HEALING)
+        return next(self._stands(Lane.HEALING), None)
 
     def restore(self, failures: int, begun_ago: Iterable[float]) -> None:
         """Take over what a process before this one had counted; ``begun_ago`` are seconds."""
@@ -143,7 +143,7 @@ class Attempts:
             now = self._clock.monotonic()
             own = self._machine.all_standing(lane, now, paced=reserved.paced, placed=reserved.placed)
         own = [refused for refused in own if refused.guard is not GuardName.SETTLING]  # it is asked before the breaker
-        against = [self._stands(lane), self._unsettled(), *self.gate.before_breaker(lane, alert, strategy)]
+        against = [*self._stands(lane), self._unsettled(), *self.gate.before_breaker(lane, alert, strategy)]
         against += [self._broken(), *own]
         return [refused for refused in against if refused is not None]
 
@@ -196,7 +196,7 @@ class Attempts:
         self, lane: Lane, alert: Alert, strategy: Strategy, stack: contextlib.ExitStack
     ) -> tuple[Refused | None, Guard | None]:
         """The first guard that refuses; or the breaker's leave."""
-        standing = self._stands(lane) or self._unsettled()
+        standing = next(self._stands(lane), None) or self._unsettled()
         standing = standing or next(self.gate.before_breaker(lane, alert, strategy), None)
         if standing is not None:
             return standing, None
@@ -210,20 +210,17 @@ class Attempts:
         except CircuitOpenError as refusal:
             return Refused(GuardName.BREAKER, str(refusal), refusal.retry_after), None
 
-    def _stands(self, lane: Lane) -> Refused | None:
-        """What a person, or the end of the service, has put against healing."""
+    def _stands(self, lane: Lane) -> Iterator[Refused]:
+        """What a person, or the end of the service, has put against healing: one after the other."""
         if self._stopped is not None:
-            return Refused(GuardName.STOPPED, self._stopped)
-        standing = self.gate.standing()
-        if standing is not None:
-            return standing
+            yield Refused(GuardName.STOPPED, self._stopped)
+        yield from filter(None, (self.gate.standing(),))
         for flag in map(self.flags.read, _FLAGS[lane]):
             if not flag.value:
-                return Refused(GuardName.FLAGS, flag.problem or f"{flag.name} is off ({flag.origin})")
+                yield Refused(GuardName.FLAGS, flag.problem or f"{flag.name} is off ({flag.origin})")
         record = self.dormancy.record
         if record is not None:
-            return Refused(GuardName.DORMANCY, f"dormant until a person resumes it: {record.reason}")
-        return None
+            yield Refused(GuardName.DORMANCY, f"dormant until a person resumes it: {record.reason}")
 
     def _unsettled(self) -> Refused | None:
         with self._lock:
@@ -231,7 +228,7 @@ class Attempts:
 
     def _stands_against(self, permit: Permit) -> Refused | None:
         """What stands against a healing in progress going on."""
-        standing = self._stands(permit.lane)
+        standing = next(self._stands(permit.lane), None)
         if standing is None and permit.generation != self._machine.generation:
             return Refused(GuardName.DORMANCY, "dormancy was entered and ended since it began")
         return standing

@@ -50,7 +50,7 @@ class Healer:
         dormancy: by default one that lasts as long as the process.
         breaker: by default ``CircuitBreaker("healer")`` in a registry of its own.
         backoff: by default 5, 10, 20 … 600 s.
-        preventive: what :meth:`prevent` runs: a callable taking ``(context)`` or nothing.
+        preventive: what :meth:`prevent` runs: a callable taking ``(context)`` or nothing, or a strategy.
         clock: for all times.
         events: where alerts come from after :meth:`subscribe`, and where ``HealingFinished`` goes.
         gate: further guards, asked among its own; by default none.
@@ -73,7 +73,7 @@ class Healer:
         dormancy: DormantController | None = None,
         breaker: CircuitBreaker | None = None,
         backoff: ExponentialBackoff | None = None,
-        preventive: Callable[..., object] | None = None,
+        preventive: Callable[..., object] | Strategy | None = None,
         clock: Clock = SYSTEM_CLOCK,
         events: EventBus = DEFAULT_BUS,
         gate: Gate | None = None,
@@ -237,9 +237,7 @@ class Healer:
         self._sweeper.finish()
 
     def handle(self, alert: Alert) -> HealingRecord:
-        """Answer one alert now, if the guards let it, and wait for the end of the healing.
-
-        A waiting alert that was healed by it waits no more.
+        """Answer one alert now, if the guards let it, and wait for the end; healed, it does not wait any more.
 
         Raises:
             ConfigError: if a strategy is async (call :meth:`ahandle`).
@@ -291,11 +289,7 @@ class Healer:
         return await adrive(self._preventing(self._need_preventive()), self._clock)
 
     def use(self, heal: Callable[..., object] | Strategy | Iterable[Strategy]) -> None:
-        """Answer alerts by other strategies from now on; a healing under way goes on with its own.
-
-        Raises:
-            ConfigError: if it is nothing that can heal.
-        """
+        """Answer alerts by others from now on; a healing under way goes on. ``ConfigError`` if it cannot heal."""
         self.strategies = strategies_of(heal)
 
     def standing(self) -> Refused | None:
@@ -305,6 +299,10 @@ class Healer:
     def heals(self, fingerprint: str) -> bool:
         """Whether a healing of this alert is under way."""
         return self._sweeper.under_way.holds(fingerprint)
+
+    def waits(self, fingerprint: str) -> bool:
+        """Whether an alert of this fingerprint waits."""
+        return self._attempts.waits(fingerprint)
 
     def refusals(self, alert: Alert, strategy: Strategy) -> list[Refused]:
         """Everything that stands against healing this alert now, in the order of the guards. Begins nothing."""

@@ -171,9 +171,8 @@ def is_async(fn: object) -> bool:
 
 def runs_async(strategy: Strategy) -> bool:
     """Whether a strategy heals asynchronously, as far as one can tell before calling it."""
-    if isinstance(strategy, CallableStrategy):
-        return strategy.is_async
-    return is_async(strategy.heal)
+    told = getattr(strategy, "is_async", None)
+    return told if isinstance(told, bool) else is_async(strategy.heal)
 
 
 def _takes(fn: Any, where: str, arguments: tuple[str, ...], least: int) -> int:
@@ -209,10 +208,12 @@ def _meant(signature: inspect.Signature, bound: inspect.BoundArguments, given: t
     return True
 
 
-def preventive_strategy(preventive: Callable[..., object]) -> CallableStrategy:
-    """What ``Healer.prevent`` runs: a callable taking ``(context)`` or nothing.
+def preventive_strategy(preventive: Callable[..., object] | Strategy) -> Strategy:
+    """What ``Healer.prevent`` runs: a callable taking ``(context)`` or nothing, or a strategy.
 
     Raises:
         ConfigError: if it is nothing that can heal.
     """
+    if isinstance(preventive, Strategy):
+        return preventive
     return CallableStrategy(preventive, where="Healer.preventive", arguments=("context",), least=0)

@@ -69,13 +69,8 @@ class UnrunStrategy:
         return self._strategy.answers(alert)
 
     def heal(self, alert: Alert, context: HealingContext) -> HealingResult:
-        """Nothing is done."""
-        return unrun()
-
-
-def unrun() -> HealingResult:
-    """What comes of a callable of the host in a dry run: what it would do cannot be told, so it is not called."""
-    return HealingResult(success=False, planned=True, reason="dry run: the host's own callable is not called")
+        """Nothing is done: what it would do cannot be told, so it is not called."""
+        return HealingResult(success=False, planned=True, reason="dry run: the host's own callable is not called")
 
 
 class NoStrategy:

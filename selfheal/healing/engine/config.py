@@ -102,6 +102,7 @@ class EngineSnapshot:
         silences: what is not answered now.
         measures: actions in force that will be undone by themselves.
         queued: healings that are scheduled.
+        deferred: those of them that a guard refused, and that are asked for again later.
         abandoned: calls of actions that hang.
         recovered: whether the journal was read, and what it told of was ended.
     """
@@ -118,6 +119,7 @@ class EngineSnapshot:
     silences: tuple[Silence, ...]
     measures: tuple[Measure, ...]
     queued: int
+    deferred: int
     abandoned: int
     recovered: bool
 
@@ -148,6 +150,7 @@ def section_of(snapshot: EngineSnapshot) -> dict[str, Any]:
             for one in snapshot.measures
         ],
         "queued": snapshot.queued,
+        "deferred": snapshot.deferred,
         "abandoned": snapshot.abandoned,
         "recovered": snapshot.recovered,
     }

@@ -9,23 +9,24 @@ from typing import Any, Unpack
 from selfheal.clock import SYSTEM_CLOCK, Clock
 from selfheal.errors import InvalidConfigError
 from selfheal.events import DEFAULT_BUS, Alert, EventBus, Subscription
+from selfheal.healing.action_queue import QueuedAction
 from selfheal.healing.actions import ActionRegistry, builtin_actions
-from selfheal.healing.driving import Steps, adrive, drive
-from selfheal.healing.engine.adapting import NoStrategy, SpecStrategy, UnrunStrategy, unrun
+from selfheal.healing.driving import adrive, drive
 from selfheal.healing.engine.config import EngineOptions, EngineSnapshot, Mode, mode_of, parted, section_of
 from selfheal.healing.engine.explaining import Explanation, explained
 from selfheal.healing.engine.loop import AlertSource, Loop
 from selfheal.healing.engine.parts import Parts, Policies
 from selfheal.healing.engine.people import People
 from selfheal.healing.engine.recovering import RecoveryReport
+from selfheal.healing.engine.repertoire import Repertoire
 from selfheal.healing.engine.restoring import Restorer
-from selfheal.healing.engine.run import Desk, HealingRun
+from selfheal.healing.engine.run import Desk
 from selfheal.healing.healer import Healer
 from selfheal.healing.machine import HealerConfig
-from selfheal.healing.records import HealingRecord, HealingResult
-from selfheal.healing.strategies import StrategySet, StrategySpec
+from selfheal.healing.records import HealingRecord
+from selfheal.healing.strategies import StrategySet
 from selfheal.healing.strategies.watching import StrategyFile
-from selfheal.healing.strategy import HealingContext, IntervalRegistry, Strategy
+from selfheal.healing.strategy import IntervalRegistry, Strategy
 from selfheal.journal import Journal
 from selfheal.policies.approvals import Approval
 from selfheal.policies.backoff import ExponentialBackoff
@@ -50,11 +51,7 @@ class StrategyEngine:
         levers: what the host lets actions pull, by name.
         actions: by default those that ship.
         journal: where everything is written before it is done; without one, nothing is known after a restart.
-        flags: as of the healer; so are dormancy, breaker, backoff and preventive.
-        dormancy: see :class:`~selfheal.healing.Healer`.
-        breaker: see :class:`~selfheal.healing.Healer`.
-        backoff: see :class:`~selfheal.healing.Healer`.
-        preventive: see :class:`~selfheal.healing.Healer`.
+        flags: as of the :class:`~selfheal.healing.Healer`; so are dormancy, breaker, backoff and preventive.
         policies: what is protected, silenced, inhibited, to be approved, and how far trouble may spread. By default
             nothing may be harmed: no destructive action runs.
         host_strategies: strategies of the host's own making, asked after the others.
@@ -93,33 +90,22 @@ class StrategyEngine:
     ) -> None:
         self.config, given = parted(options)
         self.mode = mode_of(mode)
-        dry = self.mode is Mode.DRY_RUN
+        self._dry = self.mode is Mode.DRY_RUN
         self.actions = builtin_actions() if actions is None else actions
-        self.levers = levers
         self.policies = Policies() if policies is None else policies
-        self.journal = journal
+        self.levers, self.journal, self._clock = levers, journal, clock
         self._file = strategies if isinstance(strategies, StrategyFile) else None
         first = strategies.strategies if isinstance(strategies, StrategyFile) else strategies
         self.strategies = first.checked(self.actions, levers, self.policies.protection)
-        self._host = tuple(map(UnrunStrategy, host_strategies)) if dry else tuple(host_strategies)
-        self._clock = clock
-        self._parts = Parts.put_together(
-            config=self.config,
-            policies=self.policies,
-            actions=self.actions,
-            levers=levers,
-            journal=journal,
-            clock=clock,
-            alert_ttl=HealerConfig(**given).alert_ttl,
-            inline_actions=inline_actions,
-        )
+        self._repertoire = Repertoire(lambda: self._desk, host_strategies, dry_run=self._dry)
+        self._parts = self._make_parts(HealerConfig(**given).alert_ttl, inline_actions)
         self.healer = Healer(
-            self._all_strategies(),
+            self._repertoire.all(self.strategies),
             flags=flags,
             dormancy=dormancy,
             breaker=breaker,
             backoff=backoff,
-            preventive=unrun if dry and preventive is not None else preventive,
+            preventive=self._repertoire.preventive(preventive),
             clock=clock,
             events=events,
             gate=self._parts.guards,
@@ -127,19 +113,10 @@ class StrategyEngine:
             **given,
         )
         self.people = People(self._parts, levers, self.healer.dormancy, events)
-        self._restorer = Restorer(journal, self._parts, self.healer, self.people, dry_run=dry)
-        self._parts.triggers.use(self.strategies)
+        self._restorer = Restorer(journal, self._parts, self.healer, self.people, dry_run=self._dry)
         self._desk = self._make_desk()
-        self._loop = Loop(
-            parts=self._parts,
-            healer=self.healer,
-            people=self.people,
-            restorer=self._restorer,
-            events=events,
-            max_abandoned=self.config.max_abandoned,
-            sources=sources,
-            reload=self._reload,
-        )
+        self._loop = self._make_loop(events, sources)
+        self._parts.triggers.use(self.strategies)
 
     def __repr__(self) -> str:
         return f"<StrategyEngine {self.mode}, {len(self.strategies)} strategies>"
@@ -207,12 +184,12 @@ class StrategyEngine:
         Letting things settle and verifying takes several calls: none of them waits.
         """
         drive(self._loop.prepare(), self._clock)
-        return self.healer.run_once()
+        return self._loop.answered(self.healer.run_once())
 
     async def arun_once(self) -> list[HealingRecord]:
         """:meth:`run_once` in an event loop."""
         await adrive(self._loop.prepare(), self._clock)
-        return await self.healer.arun_once()
+        return self._loop.answered(await self.healer.arun_once())
 
     def handle(self, alert: Alert) -> HealingRecord:
         """Answer one alert now, if the guards let it, and wait for its verdict."""
@@ -229,27 +206,35 @@ class StrategyEngine:
     def schedule(self, strategy: str, target: str = "", *, after: float = 0.0, priority: int = 0) -> None:
         """Have a strategy heal a target later, or at the next :meth:`run_once`, under all guards.
 
+        One that a guard refuses is put off until the guard may let it pass, a minute where that cannot be told, and
+        given up an hour after its first moment.
+
         Args:
             strategy: its name.
             target: what to heal.
             after: seconds from now.
-            priority: of those that are due, which comes first.
+            priority: of those that are due, which comes first: 0 to 9, the highest.
 
         Raises:
             NotFoundError: if there is no such strategy.
-            QueueFullError: if as many wait as may.
+            QueueFullError: if as many wait as may: 100.
         """
         spec = self.strategies.get(strategy)
         kind = spec.name if spec.trigger is not None else spec.alerts[0]
         alert = Alert(kind=kind, target=target, at=self._clock.wall(), message=f"{strategy} was scheduled")
-        self._loop.schedule(alert, strategy, after=after, priority=priority)
+        self._loop.schedule.add(alert, strategy, after=after, priority=priority)
+
+    @property
+    def scheduled(self) -> tuple[QueuedAction[Alert], ...]:
+        """What was scheduled and is not done: when it is due, how often it was put off, and why."""
+        return self._loop.schedule.items()
+
+    def unschedule(self, strategy: str, target: str = "") -> bool:
+        """Take back what was scheduled; tell whether it waited."""
+        return self._loop.schedule.cancel(strategy, target)
 
     def explain(self, strategy: str, target: str = "") -> Explanation:
-        """Why a strategy does not heal a target now, or that it would.
-
-        Raises:
-            NotFoundError: if there is no such strategy.
-        """
+        """Why a strategy does not heal a target now, or that it would. ``NotFoundError`` if there is none."""
         return explained(self.healer, self.strategies.get(strategy), target, self.open_alerts)
 
     def use(self, strategies: StrategySet) -> None:
@@ -259,7 +244,7 @@ class StrategyEngine:
             InvalidConfigError: if one cannot work here; then nothing changes.
         """
         self.strategies = strategies.checked(self.actions, self.levers, self.policies.protection)
-        self.healer.use(self._all_strategies())
+        self.healer.use(self._repertoire.all(self.strategies))
         for cleared in self._parts.triggers.use(self.strategies):
             self._loop.tell(cleared)
 
@@ -293,7 +278,8 @@ class StrategyEngine:
             strategies=sum(spec.enabled for spec in self.strategies),
             open_alerts=len(self.open_alerts),
             measures=self._parts.releases.measures(),
-            queued=self._loop.queued,
+            queued=len(self._loop.schedule),
+            deferred=self._loop.schedule.deferred,
             abandoned=self._parts.runner.abandoned,
             recovered=self._restorer.done,
             max_actions_per_hour=self.max_actions_per_hour,
@@ -320,6 +306,30 @@ class StrategyEngine:
         except InvalidConfigError as error:
             logger.error("the old strategies stay: %s", error)
 
+    def _make_parts(self, alert_ttl: float, inline_actions: bool) -> Parts:
+        return Parts.put_together(
+            config=self.config,
+            policies=self.policies,
+            actions=self.actions,
+            levers=self.levers,
+            journal=self.journal,
+            clock=self._clock,
+            alert_ttl=alert_ttl,
+            inline_actions=inline_actions,
+        )
+
+    def _make_loop(self, events: EventBus, sources: Iterable[AlertSource]) -> Loop:
+        return Loop(
+            parts=self._parts,
+            healer=self.healer,
+            people=self.people,
+            restorer=self._restorer,
+            events=events,
+            max_abandoned=self.config.max_abandoned,
+            sources=sources,
+            reload=self._reload,
+        )
+
     def _make_desk(self) -> Desk:
         """What its healings work with."""
         return Desk(
@@ -333,13 +343,6 @@ class StrategyEngine:
             approval_asked=self.people.asked,
             ended=self._parts.releases.add,
             left_open=self._restorer.take,
-            dry_run=self.mode is Mode.DRY_RUN,
+            dry_run=self._dry,
             auto_critical=self.config.auto_critical,
         )
-
-    def _begin(self, spec: StrategySpec, alert: Alert, context: HealingContext) -> Steps[HealingResult]:
-        return HealingRun(self._desk, spec, alert, context, self._parts.guards.run_of(alert)).steps()
-
-    def _all_strategies(self) -> list[Strategy]:
-        ranked = sorted(self.strategies, key=lambda spec: -spec.priority)
-        return [*(SpecStrategy(spec, self._begin) for spec in ranked), *self._host] or [NoStrategy()]

@@ -19,12 +19,12 @@ from selfheal.events import (
     Subscription,
 )
 from selfheal.forking import track
-from selfheal.healing.action_queue import ActionQueue
 from selfheal.healing.driving import Steps
 from selfheal.healing.engine.parts import Parts
 from selfheal.healing.engine.people import People
 from selfheal.healing.engine.restoring import Restorer
 from selfheal.healing.engine.run import Told
+from selfheal.healing.engine.scheduling import Schedule
 from selfheal.healing.healer import Healer
 from selfheal.healing.records import HealingRecord, Outcome
 
@@ -72,17 +72,12 @@ class Loop:
         self._max_abandoned = max_abandoned
         self._sources = tuple(sources)
         self._reload = reload
-        self._queue: ActionQueue[Alert] = ActionQueue()
+        self.schedule = Schedule(parts.clock, healer, self._take, self.clear)
         self._lock = threading.Lock()
         self._preparing = False
         self._alerts: Subscription | None = None
         track(self, Loop._in_child)
         self._always = events.subscribe(self._hear, ClockJumped, DormancyEntered, DormancyLeft, inline=True)
-
-    @property
-    def queued(self) -> int:
-        """Healings that are scheduled."""
-        return len(self._queue)
 
     def listen(self) -> None:
         """Know of the alerts of others from now on."""
@@ -102,6 +97,10 @@ class Loop:
 
     def submit(self, alert: Alert) -> bool:
         """Take in an alert; tell whether it waits."""
+        self.schedule.raised(alert)
+        return self._take(alert)
+
+    def _take(self, alert: Alert) -> bool:
         self._parts.measurements.alerts.raised(alert)
         return self._healer.submit(alert)
 
@@ -118,20 +117,20 @@ class Loop:
             self.clear(told.fingerprint)
         self._events.publish(told)
 
-    def schedule(self, alert: Alert, strategy: str, *, after: float, priority: int) -> None:
-        """Take in an alert later."""
-        now = self._parts.clock.monotonic()
-        with self._lock:
-            self._queue.add(alert, strategy, alert.target, now, due=now + after, priority=priority)
-
     def recorded(self, record: HealingRecord) -> None:
         """A refusal is written down when it is new. What was begun writes of itself."""
+        self.schedule.attempted(record)
         if record.outcome is not Outcome.REFUSED or not self._parts.chronicle.journal.writing:
             return
         try:
             self._parts.chronicle.refused(record)
         except JournalError as error:
             logger.error("a refusal is not in the journal: %s", error)
+
+    def answered(self, records: list[HealingRecord]) -> list[HealingRecord]:
+        """What a look at the waiting alerts brought, seen."""
+        self.schedule.put_off(records)
+        return records
 
     def prepare(self) -> Steps[None]:
         """Everything that comes before alerts are answered. One caller at a time; others go on without."""
@@ -144,8 +143,9 @@ class Loop:
             self._reload()
             for told in self._parts.triggers.tick():
                 self.tell(told)
-            for alert in (*self._parts.triggers.firing(), *self._due(), *self._found()):
+            for alert in (*self._parts.triggers.firing(), *self._found()):
                 self.submit(alert)
+            self.schedule.raise_due()
             if self._parts.chronicle.journal.writing:
                 self._people.over()
                 if self._healer.standing() is None:
@@ -156,14 +156,6 @@ class Loop:
             logger.error("what could not be written down was not done: %s", error)
         finally:
             self._preparing = False
-
-    def _due(self) -> list[Alert]:
-        now = self._parts.clock.monotonic()
-        with self._lock:
-            items = []
-            while (item := self._queue.take(now)) is not None:
-                items.append(item.item)
-            return items
 
     def _found(self) -> list[Alert]:
         found: list[Alert] = []
@@ -183,6 +175,7 @@ class Loop:
     def _hear(self, event: Event) -> None:
         alerts = self._parts.measurements.alerts
         if isinstance(event, Alert):
+            self.schedule.raised(event)
             alerts.raised(event)
         elif isinstance(event, AlertCleared):
             alerts.cleared(event.fingerprint)

@@ -17,6 +17,9 @@ from selfheal.policies.approvals import Approval
 from selfheal.policies.silences import Silence
 from selfheal.policies.target_holds import TargetHold
 
+PREVENTIVE = "preventive"
+"""The trigger of a healing that answers no alert."""
+
 
 class JournalLine(Protocol):
     """What is read of an entry."""
@@ -44,6 +47,7 @@ class Trace:
         began: wall seconds.
         total: actions it was to have.
         rollback: whether its actions are to be undone.
+        preventive: whether no alert was answered by it: its failures are counted apart.
         ended: wall seconds; ``None`` if it never came to its end.
         cut_off: what kept it from that, in words.
         damaged: why its entries do not fit together; empty if they do.
@@ -54,6 +58,7 @@ class Trace:
     began: float
     total: int = 0
     rollback: bool = True
+    preventive: bool = False
     ended: float | None = None
     cut_off: str = "its process ended"
     damaged: str = ""
@@ -139,6 +144,7 @@ def _started(past: Past, entry: JournalLine, dry_run: bool, since: float) -> Non
     if not dry:
         past.runs[facts.run] = Trace(facts=facts, began=entry.at, total=int(fields["actions_total"]))
         past.runs[facts.run].rollback = fields.get("rollback") is not False
+        past.runs[facts.run].preventive = fields.get("trigger") == PREVENTIVE
 
 
 def _intended(past: Past, entry: JournalLine, dry_run: bool, since: float) -> None:
@@ -216,7 +222,7 @@ def _finished(past: Past, entry: JournalLine, dry_run: bool, since: float) -> No
         trace.saga.settle_end()
         if not trace.open_steps:
             del past.runs[str(fields["run"])]
-    if bool(fields.get("dry_run")) is dry_run:
+    if bool(fields.get("dry_run")) is dry_run and not (trace is not None and trace.preventive):
         if fields.get("outcome") == Outcome.HEALED:
             past.failures = 0
         elif fields.get("outcome") == Outcome.FAILED:

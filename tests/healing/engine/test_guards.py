@@ -178,7 +178,7 @@ def test_of_several_refusals_the_first_in_order_is_the_one_recorded() -> None:
     for arrange in (heal, trip, silence, jump, sleep, flag_off):
         arrange(rig)
     told = [one.guard.value for one in rig.engine.explain("cure", "web").refusals]
-    assert told == ["flags", "settling", "silenced", "breaker", "grace"]
+    assert told == ["flags", "dormancy", "settling", "silenced", "breaker", "grace"]
     assert rig.engine.handle(ALERT).guard == "flags"
     rig.flag("on")
     assert rig.engine.handle(ALERT).guard == "dormancy"
