@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,11 +17,12 @@ from selfheal.supervision import Supervisor
 
 ROOT = Path(__file__).resolve().parents[2]
 MARK = "SELFHEAL_TEST_MARK"
-LIMIT = 30.0
+LIMIT = 60.0
 """Real seconds after which something that ought to happen counts as not happening."""
 
 FOR_EVER = "while :; do sleep 1; done"
-STUBBORN = "trap '' TERM; while :; do sleep 1; done"
+STUBBORN = "trap '' TERM; echo deaf; while :; do sleep 1; done"
+"""Says so once it ignores TERM: told to end before that, it would end."""
 BEATING = f"""
 import sys, time
 sys.path.insert(0, {str(ROOT)!r})
@@ -69,6 +71,17 @@ def until(holds: Callable[[], object], limit: float = LIMIT) -> float:
     return time.monotonic() - began
 
 
+def reserved_port() -> Iterator[int]:
+    """For a fixture: a port that nobody listens on, that a server may take, and that the kernel gives to nobody else.
+
+    It is bound and never listened on. Whoever sets SO_REUSEADDR, as servers do, may bind and listen beside it.
+    """
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        yield int(held.getsockname()[1])
+
+
 def alive(pid: int) -> bool:
     """Whether a process is there and no zombie."""
     try:
@@ -87,6 +100,15 @@ def marked(mark: str) -> list[int]:
     return found
 
 
+def sessions(mark: str) -> set[int]:
+    """The sessions of all live processes that carry a mark; one that ends between the two looks belongs to none."""
+    found = set()
+    for pid in marked(mark):
+        with suppress(ProcessLookupError):
+            found.add(os.getsid(pid))
+    return found
+
+
 class Rig:
     """Makes supervisors in one directory, listens to them, and leaves nothing behind."""
 
@@ -99,9 +121,12 @@ class Rig:
         self.made: list[Supervisor] = []
 
     def worker(self, command: list[str], **settings: Any) -> dict[str, Any]:
-        """Settings of a worker with short times, all of which can be overridden."""
+        """Settings of a worker with short times, all of which can be overridden.
+
+        The grace is none of them: nothing waits for its end but what does not listen.
+        """
         restart = {"backoff": 0.05, "factor": 1.0, **settings.pop("restart", {})}
-        stop = {"grace": 1.0, **settings.pop("stop", {})}
+        stop = {"grace": 20.0, **settings.pop("stop", {})}
         env = {MARK: self.mark, **settings.pop("env", {})}
         return {"command": command, "min_uptime": 0.1, "restart": restart, "stop": stop, "env": env, **settings}
 
@@ -129,10 +154,14 @@ class Rig:
         """The states that a worker went through."""
         return [event.new for event in self.of(WorkerStateChanged) if event.worker == worker]
 
+    def deaf(self, supervisor: Supervisor, worker: str = "w") -> None:
+        """Wait until a worker that runs ``STUBBORN`` ignores TERM."""
+        until(lambda: "deaf" in supervisor.output(worker))
+
     def close(self) -> None:
         """Shut everything down; fail if a process is left."""
         for made in self.made:
-            made.shutdown(5.0)
+            made.shutdown(30.0)
         left = marked(self.mark)
         for pid in left:
             with suppress(ProcessLookupError):

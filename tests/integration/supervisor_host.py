@@ -35,7 +35,7 @@ def config(folder: Path, mark: str) -> dict[str, object]:
         workers[name] = {
             "command": ["/bin/sh", "-c", ALONE.format(folder=folder, name=name) + body],
             "env": {"SELFHEAL_TEST_MARK": mark},
-            "min_uptime": 5.0 if name == "waiting" else 0.05,
+            "min_uptime": 50.0 if name == "waiting" else 0.05,
             "restart": {"backoff": 0.1, "factor": 1.0, "intensity": 3 if name == "looping" else 1000, "period": 200.0},
             "stop": {"grace": 0.2},
         }
@@ -67,5 +67,5 @@ if __name__ == "__main__":
     if sys.argv[3:] == ["stir"]:
         stir(made)
     sys.stdin.read()
-    report = made.shutdown(5.0)
+    report = made.shutdown(30.0)
     print(len(report.still_running), flush=True)

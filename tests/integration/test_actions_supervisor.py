@@ -9,12 +9,12 @@ import attrs
 import pytest
 
 from selfheal.clock import SYSTEM_CLOCK
-from selfheal.events import Alert
+from selfheal.events import Alert, WorkerStateChanged
 from selfheal.healing.actions import ActionCall, Probed, builtin_actions
 from selfheal.levers import DependencyGraph, OptionalServices
 from selfheal.supervision import Supervisor
 from selfheal.testing import ActionContract, ActionScene
-from tests.integration.supervising import FOR_EVER, Rig, alive, rig, sh
+from tests.integration.supervising import FOR_EVER, Rig, alive, rig, sh, until
 
 NAMES = ("db", "api")
 ACTIONS = builtin_actions()
@@ -99,14 +99,15 @@ def test_a_worker_that_came_back_by_itself_is_left_in_peace(services: Supervisor
     pid = services.status("db").pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    services.wait_for("db", "BACKOFF")
+    until(lambda: services.status("db").pid not in (None, pid))
     services.wait_for("db", "RUNNING")
 
     assert action.run(made, plan) == {"service": "db", "restarted": False}
 
 
-def test_dependants_come_up_one_after_the_other(services: Supervisor) -> None:
+def test_dependants_come_up_one_after_the_other(run: Rig, services: Supervisor) -> None:
     """The API is restarted only once the database is up again."""
+    before = len(run.events)
     made, action = call("restart_dependants", services), ACTIONS.get("restart_dependants")
     plan = action.plan(made)
     assert isinstance(plan, dict)
@@ -114,7 +115,9 @@ def test_dependants_come_up_one_after_the_other(services: Supervisor) -> None:
     assert receipt is not None
 
     assert receipt["restarted"] == ["db", "api"]
-    assert services.status("db").uptime > services.status("api").uptime
+    changes = [event for _, event in run.events[before:] if isinstance(event, WorkerStateChanged)]
+    moves = [(change.worker, change.new) for change in changes]
+    assert moves.index(("db", "RUNNING")) < moves.index(("api", "STARTING"))
     assert action.verify(made, plan, receipt) is True
     stopped = attrs.evolve(made, target="api")
     assert ACTIONS.get("restart_dependants").plan(stopped) != plan

@@ -92,6 +92,12 @@ def drip(connection: socket.socket) -> None:
         time.sleep(0.002)
 
 
+def silent(connection: socket.socket) -> None:
+    """Hear the question, and say nothing until who asked has gone."""
+    while connection.recv(4096):
+        pass
+
+
 def reset(connection: socket.socket) -> None:
     """Hear the question, and break the connection off."""
     connection.recv(4096)
@@ -112,7 +118,7 @@ def reset(connection: socket.socket) -> None:
         (lambda c: c.sendall(b"x" * 10_000), (False, "an answer that is not HTTP")),
         (lambda c: c.sendall(b"HTTP/1.1 200"), (False, "an answer that is not HTTP")),
         (reset, (False, "connection reset by peer")),
-        (lambda c: time.sleep(0.6), (False, "no answer within 0.3 s")),
+        (silent, (False, "no answer within 0.3 s")),
     ],
     ids=["ok", "no content", "drip", "redirect", "unwell", "nonsense", "ssh", "flood", "half", "reset", "silence"],
 )
@@ -129,7 +135,8 @@ def test_only_an_answer_of_2xx_in_time_is_well(
         connection.recv(4096)
 
     port = server(ask_first)
-    assert first_verdict(HttpProbe(url=f"http://127.0.0.1:{port}/x?y=1", timeout=0.3), loop) == verdict
+    patience = 0.3 if treat is silent else LIMIT
+    assert first_verdict(HttpProbe(url=f"http://127.0.0.1:{port}/x?y=1", timeout=patience), loop) == verdict
 
 
 def test_the_request_is_one_that_servers_understand(
@@ -154,10 +161,8 @@ def test_nobody_listening_is_told_at_once(loop: Loop) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-        began = time.monotonic()
 
-        assert first_verdict(TcpProbe(port=port, timeout=20.0), loop) == (False, "connection refused")
-        assert time.monotonic() - began < 5
+        assert first_verdict(TcpProbe(port=port, timeout=600.0), loop) == (False, "connection refused")
 
 
 @pytest.mark.parametrize(
@@ -172,7 +177,8 @@ def test_nobody_listening_is_told_at_once(loop: Loop) -> None:
 )
 def test_a_command_says_by_its_exit_code(loop: Loop, script: str, verdict: Verdict) -> None:
     """Zero is well; what it leaves behind is killed."""
-    assert first_verdict(CommandProbe(command=sh(script), timeout=0.3), loop) == verdict
+    patience = 0.3 if script == "sleep 1000" else LIMIT
+    assert first_verdict(CommandProbe(command=sh(script), timeout=patience), loop) == verdict
 
 
 def test_a_command_that_cannot_be_run_is_a_bad_check(loop: Loop) -> None:
