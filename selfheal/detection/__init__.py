@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from selfheal.detection.leak import LeakDetector as LeakDetector
     from selfheal.detection.metric import MetricConfig as MetricConfig
     from selfheal.detection.metric import MetricDetector as MetricDetector
+    from selfheal.detection.monitor.config import MonitorConfig as MonitorConfig
+    from selfheal.detection.monitor.monitor import Monitor as Monitor
+    from selfheal.detection.monitor.series import SeriesLearner as SeriesLearner
+    from selfheal.detection.monitor.snapshots import MonitorSnapshot as MonitorSnapshot
     from selfheal.detection.protocols import Detector as Detector
     from selfheal.detection.protocols import MultivariateDetector as MultivariateDetector
     from selfheal.detection.rules.findings import Finding as Finding
@@ -61,6 +65,9 @@ _HOME = {
     "LeakDetector": "leak",
     "MetricConfig": "metric",
     "MetricDetector": "metric",
+    "Monitor": "selfheal.detection.monitor.monitor",
+    "MonitorConfig": "selfheal.detection.monitor.config",
+    "MonitorSnapshot": "selfheal.detection.monitor.snapshots",
     "MultivariateDetector": "protocols",
     "OneClassSVMDetector": "svm",
     "Reason": "verdict",
@@ -69,6 +76,7 @@ _HOME = {
     "Sampler": "sampler",
     "SamplerConfig": "sampler",
     "SeasonalBaseline": "baseline",
+    "SeriesLearner": "selfheal.detection.monitor.series",
     "SvmConfig": "svm",
     "TailCalibrator": "calibrator",
     "Verdict": "verdict",
@@ -95,6 +103,9 @@ __all__ = [
     "LeakDetector",
     "MetricConfig",
     "MetricDetector",
+    "Monitor",
+    "MonitorConfig",
+    "MonitorSnapshot",
     "MultivariateDetector",
     "OneClassSVMDetector",
     "Reason",
@@ -103,6 +114,7 @@ __all__ = [
     "Sampler",
     "SamplerConfig",
     "SeasonalBaseline",
+    "SeriesLearner",
     "SvmConfig",
     "TailCalibrator",
     "Verdict",

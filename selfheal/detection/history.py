@@ -139,6 +139,17 @@ class History:
         """Wall seconds at which each step began, and mean, oldest first: what a detector is warmed up with."""
         return ((point.number * self.config.step, point.mean) for point in self.points(metric, target))
 
+    def steps(self, first: int, end: int) -> dict[int, dict[tuple[str, str], float]]:
+        """The means of every metric and target in the steps from ``first`` up to, but not including, ``end``."""
+        found: dict[int, dict[tuple[str, str], float]] = {}
+        for key, points in self._series.items():
+            for point in reversed(points):
+                if point.number < first:
+                    break
+                if point.number < end:
+                    found.setdefault(point.number, {})[key] = point.mean
+        return dict(sorted(found.items()))
+
     def save(self, path: str | Path) -> None:
         """Write everything to a file, readable for its owner alone; it is there whole, or the old one stays.
 

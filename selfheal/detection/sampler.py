@@ -131,7 +131,7 @@ class Sampler:
         Raises:
             ConfigError: if the value is no number, or the name is no text.
         """
-        sample = Sample(_name(metric), _number(value, metric), target, self._clock.wall(), self._clock.monotonic())
+        sample = Sample(name_of(metric), number_of(value, metric), target, self._clock.wall(), self._clock.monotonic())
         with self._lock:
             self.dropped += len(self._waiting) == self.config.max_waiting
             self._waiting.append(sample)
@@ -146,7 +146,7 @@ class Sampler:
             raise ConfigError("Sampler.add: read", read, "a callable")
         with self._lock:
             self._room_for((metric, target) not in self._sources, len(self._sources))
-            self._sources[metric, target] = _Source(_name(metric), target, read)
+            self._sources[metric, target] = _Source(name_of(metric), target, read)
 
     def remove(self, metric: str, target: str = "") -> bool:
         """Call no more for a metric; answers whether it was called for."""
@@ -278,7 +278,7 @@ class Sampler:
         for source in sources:
             try:
                 read = source.read()
-                value = math.nan if read is None else _number(read, source.metric)
+                value = math.nan if read is None else number_of(read, source.metric)
             except Exception as error:
                 problems.append(
                     f"{source.metric} of {source.target!r} cannot be read ({type(error).__name__}: {error})"
@@ -293,7 +293,8 @@ def _of_usage(usage: Usage) -> Iterator[tuple[str, float | None]]:
     yield "memory_bytes", None if usage.memory_used is None else float(usage.memory_used)
 
 
-def _number(value: object, metric: str) -> float:
+def number_of(value: object, metric: str) -> float:
+    """The value of a metric as a float; ConfigError if it is no number."""
     if isinstance(value, bool) or not hasattr(value, "__float__"):
         raise ConfigError(f"value of {metric!r}", value, "a number, nan where it is missing")
     try:
@@ -302,7 +303,8 @@ def _number(value: object, metric: str) -> float:
         return math.inf
 
 
-def _name(metric: object) -> str:
+def name_of(metric: object) -> str:
+    """The name of a metric; ConfigError if it is none."""
     if not isinstance(metric, str) or not metric:
         raise ConfigError("metric", metric, "a name")
     return metric

@@ -1,0 +1,132 @@
+"""What learns the past of series, and says which of them are unusual now."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol, runtime_checkable
+
+import attrs
+
+from selfheal.detection.gate import AlertGate, GateConfig
+from selfheal.detection.monitor.signals import Ended, Series, Signal
+from selfheal.detection.verdict import NOTHING_SAID, Verdict
+
+News = list[Signal | Ended]
+Past = Callable[[Series], Iterable[tuple[float, float]]]
+"""Time (wall seconds) and mean of each step of a series that was before the one being judged, oldest first."""
+
+DEFAULT_GATE = GateConfig(budget_per_day=0.2)
+"""At most one false alarm in five days, on a series that does nothing unusual."""
+
+
+@attrs.frozen(kw_only=True)
+class Learning:
+    """How far a learner has come with one series, or one group of them.
+
+    Args:
+        learner: its name.
+        metric: of the series; the name of the learner for a group.
+        target: of the series.
+        ready: whether its verdicts are trusted.
+        since: wall seconds of the first step that was learnt from; ``nan`` before it.
+        steps: how many were learnt from since the process began.
+        score: of the latest step.
+        threshold: of the score.
+        alarm: whether it says that something is the matter.
+    """
+
+    learner: str
+    metric: str
+    target: str
+    ready: bool
+    since: float
+    steps: int
+    score: float
+    threshold: float
+    alarm: bool
+
+    @property
+    def unusual(self) -> float:
+        """The score from 0, ordinary, to 1: 0.8 where it comes to its threshold."""
+        return 1.0 - 0.2 ** (self.score / self.threshold) if self.score > 0.0 else 0.0
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """Looks at one step after the other, of all series that it wants. The monitor calls it from one thread at a time.
+
+    Attributes:
+        name: what it is called in alerts and reports; no two of a monitor are the same.
+    """
+
+    name: str
+
+    def step(self, t: float, values: Mapping[Series, float], past: Past) -> News:
+        """Judge and learn the means of one step that began at ``t`` (wall seconds); what is or was the matter.
+
+        A signal that goes on is told anew at every step, with what it is judged by now.
+        """
+
+    def states(self) -> tuple[Learning, ...]:
+        """How far it has come with each series."""
+
+    def usual(self, series: Series, t: float) -> tuple[float, float] | None:
+        """Mean and spread that are usual for a series at ``t``; ``None`` where that is not known."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """What it learnt, as JSON data."""
+
+    def load(self, data: Mapping[str, Any]) -> tuple[str, ...]:
+        """Take over what :meth:`to_dict` gave; what of it is left out because settings differ now, in words.
+
+        Raises:
+            StateError: if it is damaged. It is to be as if it had not been called then.
+        """
+
+
+@attrs.define
+class Gated:
+    """The state of one alarm over any detector: its gate, and what was seen last.
+
+    Args:
+        gate: decides.
+    """
+
+    gate: AlertGate
+    verdict: Verdict = NOTHING_SAID
+    since: float = math.nan
+    steps: int = 0
+    step: float = 0.0
+    last: float = math.nan
+    alarm_since: float = math.nan
+
+    def take(self, t: float, verdict: Verdict, change: str | None = None) -> str:
+        """Note a verdict; what it did to the alarm: ``raised``, ``cleared`` or nothing."""
+        if t > self.last:
+            gap = t - self.last
+            self.step = min(gap, self.step) if self.step else gap
+        if change is None:
+            late = t <= self.last
+            change = "" if late else self.gate.update(t, verdict.score, self.step, ready=verdict.ready)
+        self.last = t
+        self.verdict = verdict
+        self.since = t if math.isnan(self.since) else self.since
+        self.steps += 1
+        if change == "raised":
+            self.alarm_since = t
+        return change
+
+    def learning(self, learner: str, series: Series) -> Learning:
+        """How far it has come."""
+        return Learning(
+            learner=learner,
+            metric=series[0],
+            target=series[1],
+            ready=self.verdict.ready,
+            since=self.since,
+            steps=self.steps,
+            score=self.verdict.score,
+            threshold=self.gate.threshold(self.step),
+            alarm=self.gate.active,
+        )

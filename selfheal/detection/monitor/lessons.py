@@ -1,0 +1,83 @@
+"""All learners of a monitor, one step after the other."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from selfheal.detection.monitor.learners import Learner, Learning, News, Past
+from selfheal.detection.monitor.signals import Series
+from selfheal.errors import ConfigError, StateError
+
+logger = logging.getLogger("selfheal.detection.monitor")
+
+
+class Lessons:
+    """Hands steps to learners, and keeps what one of them does wrong from the others. The owner keeps threads apart.
+
+    Args:
+        learners: no two of one name.
+
+    Attributes:
+        problems: of each learner that failed last time, in words.
+
+    Raises:
+        ConfigError: if one is no learner, or a name is there twice.
+    """
+
+    def __init__(self, learners: Iterable[Learner]) -> None:
+        self.learners = tuple(learners)
+        self.problems: dict[str, str] = {}
+        names: set[str] = set()
+        for learner in self.learners:
+            if not isinstance(learner, Learner):
+                raise ConfigError("Monitor.learners", learner, "learners: with step, states, usual, to_dict and load")
+            if learner.name in names or learner.name.startswith("rule "):
+                raise ConfigError("Monitor.learners", learner.name, "names that differ, and are not those of rules")
+            names.add(learner.name)
+
+    def run(self, t: float, values: Mapping[Series, float], past: Callable[[Series], Iterable[Any]]) -> News:
+        """Have all learners judge and learn the step that began at ``t``."""
+        news: News = []
+        for learner in self.learners:
+            news += self._taught(learner, t, values, past)
+        return news
+
+    def _taught(self, learner: Learner, t: float, values: Mapping[Series, float], past: Past) -> News:
+        try:
+            found = learner.step(t, values, past)
+        except Exception as error:
+            if learner.name not in self.problems:
+                logger.exception("learner %s failed: it tells nothing until it works again", learner.name)
+            self.problems[learner.name] = f"learner {learner.name} failed ({type(error).__name__}: {error})"
+            return []
+        self.problems.pop(learner.name, None)
+        return found
+
+    def states(self) -> tuple[Learning, ...]:
+        """How far all of them have come."""
+        return tuple(state for learner in self.learners for state in learner.states())
+
+    def usual(self, series: Series, t: float) -> tuple[float, float] | None:
+        """Mean and spread that are usual for a series, as the first learner that knows tells."""
+        found = (learner.usual(series, t) for learner in self.learners)
+        return next((usual for usual in found if usual is not None), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What all learnt, by name."""
+        return {learner.name: learner.to_dict() for learner in self.learners}
+
+    def load(self, data: Mapping[str, Any]) -> tuple[str, ...]:
+        """Take over what was saved; what is left out, in words. One that is damaged is refused alone."""
+        left_out: list[str] = []
+        for learner in self.learners:
+            if learner.name not in data:
+                left_out.append(f"learner {learner.name} is new: it learns from the history")
+                continue
+            try:
+                left_out += learner.load(data[learner.name])
+            except (StateError, ConfigError, KeyError, TypeError, ValueError, AttributeError) as error:
+                logger.error("what learner %s had learnt is refused, and it learns anew: %s", learner.name, error)
+                left_out.append(f"learner {learner.name} learns anew: {error}")
+        return tuple(left_out)

@@ -1,0 +1,330 @@
+"""The monitor: measurements and events in, alerts out. A thin shell over what decides."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol, Unpack
+
+from selfheal.clock import SYSTEM_CLOCK, Clock
+from selfheal.detection.history import History
+from selfheal.detection.monitor.config import MonitorConfig, MonitorOptions, checked
+from selfheal.detection.monitor.desk import Desk
+from selfheal.detection.monitor.incidents import Incident, Incidents
+from selfheal.detection.monitor.learners import Learner
+from selfheal.detection.monitor.lessons import Lessons
+from selfheal.detection.monitor.series import SeriesLearner
+from selfheal.detection.monitor.signals import Series
+from selfheal.detection.monitor.snapshots import MonitorSnapshot, as_section
+from selfheal.detection.monitor.telling import Logbook, Silencing, Teller
+from selfheal.detection.rules.loading import DEFAULT_RULES
+from selfheal.detection.rules.specs import RuleSpec
+from selfheal.detection.rules.watching import RuleWatch
+from selfheal.detection.sampler import Sample, Sampler, name_of, number_of
+from selfheal.events import (
+    DEFAULT_BUS,
+    Alert,
+    AlertCleared,
+    BreakerStateChanged,
+    Event,
+    EventBus,
+    Subscription,
+    TaskFailed,
+)
+from selfheal.forking import track
+from selfheal.journal import Journal
+
+logger = logging.getLogger("selfheal.detection.monitor")
+
+_OF_PROCESSES = ("process_", "heartbeat")
+
+
+class Registers(Protocol):
+    """What :meth:`Monitor.register` asks of a task registry."""
+
+    def register_interval(self, id: str, fn: Callable[[], object], every: float) -> object:
+        """Call ``fn`` every so many seconds."""
+
+
+def _always() -> bool:
+    return True
+
+
+def _nothing(_: Alert) -> None:
+    return None
+
+
+class Monitor:
+    """Tells what is the matter: by rules at once, by what was learnt every few minutes. One incident is one alert.
+
+    It raises :class:`~selfheal.events.Alert` and :class:`~selfheal.events.AlertCleared` on a bus, and heals nothing:
+    whoever heals subscribes there. What learnt detectors say of a series on which an alert is open becomes evidence of
+    that alert. An incident that comes and goes is flapping: it stays raised until it has been quiet.
+
+    Safe from several threads. Subscribers, silences, switches and callables of the host are called without a lock held.
+
+    Args:
+        sampler: measures at each :meth:`tick`; ``None``: only what is observed is known.
+        rules: what a person wrote down; those that ship where none are given.
+        learners: what learns the past; a :class:`SeriesLearner` where none are given, ``()`` for none.
+        history: the past of all series.
+        silencing: asked with an alert before it is told: why nobody is to be told, or ``None``.
+        maintenance: asked for a reason why nothing is told and nothing is learnt now, or ``None``.
+        enabled: asked at each call; while it answers ``False``, or raises, nothing is looked at.
+        processes: likewise for what is measured of processes, and their signs of life.
+        journal: takes every change of every incident; who gives it closes it.
+        config: durations and bounds; the fields may be given as keyword arguments instead.
+        events: where alerts are told, and events of circuits, tasks and others are heard.
+        clock: the time it goes by.
+
+    Raises:
+        ConfigError: if a setting is not accepted.
+
+    >>> from selfheal.testing import FakeClock
+    >>> clock, bus = FakeClock(), EventBus()
+    >>> monitor = Monitor(events=bus, clock=clock)
+    >>> for second in range(0, 301, 10):
+    ...     monitor.observe("cpu_percent", 95.0, "web-1")
+    ...     clock.advance(10.0)
+    >>> [(alert.kind, alert.target) for alert in monitor.open]
+    [('cpu_spike', 'web-1')]
+    """
+
+    def __init__(
+        self,
+        *,
+        sampler: Sampler | None = None,
+        rules: RuleWatch | Iterable[RuleSpec] = DEFAULT_RULES,
+        learners: Iterable[Learner] | None = None,
+        history: History | None = None,
+        silencing: Silencing = _nothing,
+        maintenance: Callable[[], str | None] | None = None,
+        enabled: Callable[[], bool] = _always,
+        processes: Callable[[], bool] = _always,
+        journal: Journal | None = None,
+        config: MonitorConfig | None = None,
+        events: EventBus = DEFAULT_BUS,
+        clock: Clock = SYSTEM_CLOCK,
+        **options: Unpack[MonitorOptions],
+    ) -> None:
+        self.config = checked(config, options)
+        self.sampler = sampler
+        self._hooks = {"enabled": enabled, "processes": processes}
+        self._said: set[str] = set()
+        self._silencing, self._maintenance = silencing, maintenance
+        self._events, self._clock = events, clock
+        self._book = Logbook(journal)
+        watch = rules if isinstance(rules, RuleWatch) else RuleWatch(rules)
+        kept = history if history is not None else History()
+        self._incidents = Incidents(self.config)
+        self._teller = Teller(events, self._book.write, self._silence, self._labels, self.config.remembered)
+        self._desk = Desk(watch, kept, self._incidents, self._teller.post, self.config.max_series)
+        self._lessons = Lessons([SeriesLearner(zone=self.config.zone)] if learners is None else learners)
+        self._next = int(clock.wall() // kept.config.step)
+        self._learning = self._lessons.states()
+        self._detecting = threading.Lock()
+        self._ticks = self._detections = 0
+        self._detected_at = math.nan
+        self._subscription: Subscription | None = None
+        track(self, Monitor._in_child, lock=lambda monitor: monitor._desk.lock)
+
+    def observe(self, metric: str, value: float, target: str = "", labels: Mapping[str, str] | None = None) -> None:
+        """Take a value that the host measured; rules judge it before this returns.
+
+        Args:
+            metric: its name.
+            value: a number; ``nan`` if it is missing.
+            target: what it was measured on.
+            labels: for the alerts about it, until others are given.
+
+        Raises:
+            ConfigError: if the value is no number, or the name is no text.
+        """
+        sample = Sample(name_of(metric), number_of(value, metric), target, self._clock.wall(), self._clock.monotonic())
+        if self._wanted(metric):
+            self._desk.take((sample,), labels)
+            self._teller.flush()
+
+    def tick(self) -> None:
+        """Measure what the sampler measures, and have rules judge it. To be called every ten seconds or so."""
+        if not self.enabled:
+            return
+        samples = self.sampler.sample() if self.sampler is not None else ()
+        kept = samples if self._asks("processes") else [one for one in samples if not _of_processes(one.metric)]
+        self._desk.take(kept)
+        t = self._clock.wall()
+        self._desk.pass_time(t, self._clock.monotonic())
+        self._ticks += 1
+        self._teller.flush()
+        self._teller.recheck(t)
+
+    def detect(self) -> int:
+        """Have the learners judge the steps that are complete. To be called every five minutes or so.
+
+        Returns:
+            How many steps there were. None if detection is off, or another thread is at it.
+        """
+        if not self.enabled or not self._detecting.acquire(blocking=False):
+            return 0
+        try:
+            return self._learn()
+        finally:
+            self._detecting.release()
+            self._teller.flush()
+
+    def _learn(self) -> int:
+        t, step = self._clock.wall(), self._desk.history.config.step
+        first, self._next = self._next, max(self._next, int(t // step))
+        with self._desk.lock:
+            steps = self._desk.history.steps(first, self._next)
+        skipped = self._in_maintenance()
+        if not skipped:
+            for number, values in steps.items():
+                news = self._lessons.run(number * step, values, self._past(number))
+                self._desk.learnt(news, t, self._clock.monotonic())
+        self._learning = self._lessons.states()
+        self._detections += 1
+        self._detected_at = t
+        return len(steps)
+
+    def _past(self, number: int) -> Callable[[Series], list[tuple[float, float]]]:
+        """The history of a series before a step."""
+
+        def of(series: Series) -> list[tuple[float, float]]:
+            history = self._desk.history
+            with self._desk.lock:
+                points = history.points(*series)
+            return [(point.number * history.config.step, point.mean) for point in points if point.number < number]
+
+        return of
+
+    def start(self) -> Subscription:
+        """Listen to the bus from now on: to circuits, failed tasks, and the alerts of others, for rules on them."""
+        if self._subscription is None:
+            kinds = (Alert, AlertCleared, BreakerStateChanged, TaskFailed)
+            self._subscription = self._events.subscribe(self._hear, *kinds)
+        return self._subscription
+
+    def stop(self) -> None:
+        """Listen no more."""
+        if self._subscription is not None:
+            self._subscription.cancel()
+            self._subscription = None
+
+    def register(
+        self, tasks: Registers, every: float = 10.0, detect_every: float = 300.0, prefix: str = "detection"
+    ) -> None:
+        """Run as two tasks of a registry, ``detection.rules`` and ``detection.learnt``, and listen to the bus.
+
+        Args:
+            tasks: a task registry.
+            every: seconds between two runs of the rules.
+            detect_every: seconds between two runs of the learners.
+            prefix: of the names of the tasks.
+        """
+        self.start()
+        tasks.register_interval(f"{prefix}.rules", self.tick, every)
+        tasks.register_interval(f"{prefix}.learnt", self.detect, detect_every)
+
+    def forget(self, target: str) -> None:
+        """A target is gone on purpose: what was open on it by a rule ends."""
+        self._desk.forget(target, self._clock.wall(), self._clock.monotonic())
+        self._teller.flush()
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it looks at anything."""
+        return self._asks("enabled")
+
+    @property
+    def open(self) -> tuple[Alert, ...]:
+        """The alerts that were told and hold, oldest first."""
+        return self._teller.alerts
+
+    @property
+    def incidents(self) -> tuple[Incident, ...]:
+        """All that is the matter, silenced or not, oldest first."""
+        with self._desk.lock:
+            return self._incidents.open
+
+    def anomaly_score(self, target: str = "") -> float:
+        """How unusual the worst of a target was in the latest step: 0 (as always) to 1; 0.8 is where alarms begin."""
+        return max((state.unusual for state in self._learning if state.target == target), default=0.0)
+
+    def snapshot(self) -> MonitorSnapshot:
+        """What there is to see now."""
+        sampler = self.sampler
+        with self._desk.lock:
+            history = self._desk.history
+            series, samples = len(history), self._desk.samples
+            dropped, waiting = self._incidents.dropped, self._incidents.waiting
+        return MonitorSnapshot(
+            enabled=self.enabled,
+            open=self._teller.told,
+            past=self._teller.past,
+            learning=self._learning,
+            series=series,
+            samples=samples,
+            dropped=dropped + (0 if sampler is None else sampler.dropped),
+            waiting=waiting,
+            max_open=self.config.max_open,
+            max_series=history.config.max_series,
+            ticks=self._ticks,
+            detections=self._detections,
+            detected_at=self._detected_at,
+            unwritten=self._book.unwritten,
+            problems=tuple(self._problems()),
+        )
+
+    def section(self) -> dict[str, Any]:
+        """A section for a :class:`~selfheal.status.StatusReport`."""
+        return as_section(self.snapshot())
+
+    def _problems(self) -> Iterable[str]:
+        if self.sampler is not None:
+            yield from self.sampler.problems
+        yield from tuple(self._lessons.problems.values())
+        yield from filter(None, (self._book.problem, self._desk.history.refused))
+
+    def _hear(self, event: Event) -> None:
+        if not self._teller.is_mine(event) and self.enabled:
+            self._desk.hear(event, self._clock.wall(), self._clock.monotonic())
+            self._teller.flush()
+
+    def _wanted(self, metric: str) -> bool:
+        return self.enabled and (not _of_processes(metric) or self._asks("processes"))
+
+    def _asks(self, hook: str) -> bool:
+        """Ask a switch; one that cannot be read is off, and that is said once."""
+        try:
+            return bool(self._hooks[hook]())
+        except Exception:
+            if hook not in self._said:
+                self._said.add(hook)
+                logger.exception("Monitor: %s cannot be asked: it is taken as off", hook)
+            return False
+
+    def _in_maintenance(self) -> str:
+        try:
+            return str((self._maintenance() if self._maintenance is not None else "") or "")
+        except Exception:
+            logger.exception("Monitor: maintenance cannot be asked: it is taken as none")
+            return ""
+
+    def _silence(self, alert: Alert) -> str | None:
+        return self._in_maintenance() or self._silencing(alert)
+
+    def _labels(self, incident: Incident) -> Mapping[str, str]:
+        return self._desk.labels(incident)
+
+    def _in_child(self) -> None:
+        """Start over: other threads, and the locks they held, are not in this process."""
+        self._detecting = threading.Lock()
+        self._desk.in_child()
+        self._teller.in_child()
+
+
+def _of_processes(metric: str) -> bool:
+    return metric.startswith(_OF_PROCESSES)

@@ -1,0 +1,220 @@
+"""One detector for each series: the learner that is used where nothing else is asked for."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import attrs
+
+from selfheal.detection.gate import AlertGate, GateConfig
+from selfheal.detection.metric import MetricDetector
+from selfheal.detection.monitor.learners import DEFAULT_GATE, Gated, Learning, News, Past
+from selfheal.detection.monitor.signals import Ended, Series, Signal, anomaly
+from selfheal.detection.protocols import Detector
+from selfheal.detection.saved import Saved
+from selfheal.errors import ConfigError
+from selfheal.events import Severity
+
+KIND, VERSION = "series_learner", 1
+LEFT_OUT = ("process_*", "heartbeat", "memory_bytes", "load_per_cpu")
+"""Processes come and go; the other two say the same again as ``memory_percent`` and ``cpu_percent``."""
+
+OFF = 3.0
+"""Spreads that a value has to be off to be unusual by itself."""
+
+
+@attrs.define
+class _Watched:
+    detector: Detector
+    gated: Gated
+    judged: Series
+    said: Signal | None = None
+
+
+class SeriesLearner:
+    """A detector for each metric on each target, made when it is first seen, and warmed up with the history.
+
+    Args:
+        metrics: patterns of the metrics that are learnt (``"latency_*"``).
+        without: patterns of those that are not.
+        detector: makes the detector of a metric; a :class:`~selfheal.detection.MetricDetector` where none is given.
+        gate: when an alarm is raised and cleared; by default one false alarm in five days on a series is put up with.
+        severity: of its alerts.
+        zone: time zone whose time of day counts, for detectors that are made here.
+        max_series: series at once; the one that was silent for longest goes for a new one.
+        name: what it is called.
+
+    Raises:
+        ConfigError: if a value is not accepted.
+    """
+
+    def __init__(
+        self,
+        metrics: Iterable[str] = ("*",),
+        *,
+        without: Iterable[str] = LEFT_OUT,
+        detector: Callable[[str], Detector] | None = None,
+        gate: GateConfig = DEFAULT_GATE,
+        severity: Severity = Severity.WARNING,
+        zone: str = "UTC",
+        max_series: int = 500,
+        name: str = "series",
+    ) -> None:
+        if any(isinstance(patterns, str) for patterns in (metrics, without)):
+            raise ConfigError("SeriesLearner.metrics and .without", metrics, "lists of patterns", "('*',)")
+        if type(max_series) is not int or not 1 <= max_series <= 100_000:
+            raise ConfigError("SeriesLearner.max_series", max_series, "an integer between 1 and 100000", "500")
+        self.name = name
+        self.forgotten = 0
+        self._metrics, self._without = tuple(metrics), tuple(without)
+        self._gate, self._severity = gate, Severity(severity)
+        self._make = detector if detector is not None else self._usual_one
+        self._zone = zone
+        self._max = max_series
+        self._watched: OrderedDict[Series, _Watched] = OrderedDict()
+
+    def _usual_one(self, metric: str) -> Detector:
+        return MetricDetector(name=metric, zone=self._zone, gate=self._gate)
+
+    def wants(self, metric: str) -> bool:
+        """Whether a metric is learnt."""
+        return _matches(metric, self._metrics) and not _matches(metric, self._without)
+
+    def step(self, t: float, values: Mapping[Series, float], past: Past) -> News:
+        """Judge and learn one step."""
+        news: News = []
+        for series, value in values.items():
+            if self.wants(series[0]):
+                if series not in self._watched:
+                    self._room(series, past, news)
+                self._watched.move_to_end(series)
+                news += self._judge(self._watched[series], t, value)
+        return news
+
+    def states(self) -> tuple[Learning, ...]:
+        """How far it has come with each series."""
+        return tuple(one.gated.learning(self.name, series) for series, one in self._watched.items())
+
+    def usual(self, series: Series, t: float) -> tuple[float, float] | None:
+        """Mean and spread that are usual for a series, where its detector tells them."""
+        one = self._watched.get(series)
+        usual = getattr(one.detector, "usual", None) if one is not None else None
+        mean, spread = (0.0, 0.0) if usual is None else usual(t)
+        return (mean, spread) if spread > 0.0 else None
+
+    def _is_off(self, series: Series, t: float, value: float) -> bool:
+        usual = self.usual(series, t)
+        return usual is None or abs(value - usual[0]) > OFF * usual[1]
+
+    def _room(self, series: Series, past: Past, news: News) -> None:
+        if len(self._watched) >= self._max:
+            gone, was = self._watched.popitem(last=False)
+            self.forgotten += 1
+            if was.gated.gate.active:
+                news.append(Ended(key=self._key(gone), message="it is not measured any more"))
+        made = self._watched[series] = self._new(series)
+        for at, value in past(series):
+            made.detector.learn(at, value)
+            made.gated.since = at if math.isnan(made.gated.since) else made.gated.since
+            made.gated.steps += 1
+
+    def _new(self, series: Series) -> _Watched:
+        detector = self._make(series[0])
+        own = getattr(detector, "gate", None)
+        return _Watched(detector, Gated(own if isinstance(own, AlertGate) else AlertGate(self._gate)), series)
+
+    def _key(self, series: Series) -> tuple[str, str]:
+        return (self.name, f"anomaly|{series[1]}|{series[0]}")
+
+    def _judge(self, one: _Watched, t: float, value: float) -> News:
+        if isinstance(one.detector, MetricDetector):
+            verdict = one.detector.update(t, value)
+            change = one.gated.take(t, verdict, one.detector.change)
+        else:
+            verdict = one.detector.score(t, value)
+            change = one.gated.take(t, verdict)
+            one.detector.learn(t, value, one.gated.gate.learning_weight(t))
+        if change == "cleared":
+            one.said = None
+            return [Ended(key=self._key(one.judged), message=f"{one.judged[0]} is {value:.6g}: as usual again")]
+        if not one.gated.gate.active:
+            return []
+        since = t if change == "raised" or math.isnan(one.gated.alarm_since) else one.gated.alarm_since
+        if one.said is not None and not verdict.reasons:  # what was said when it was worse tells more
+            one.said = attrs.evolve(one.said, fresh=False)
+            return [one.said]
+        one.said = anomaly(
+            self.name,
+            one.judged,
+            verdict,
+            since,
+            value=value,
+            severity=self._severity,
+            covers=frozenset({one.judged}),
+            fresh=self._is_off(one.judged, t, value),
+        )
+        return [one.said]
+
+    def to_dict(self) -> dict[str, Any]:
+        """What was learnt of each series."""
+        series = [
+            {
+                "metric": metric,
+                "target": target,
+                "detector": one.detector.to_dict(),
+                "gate": one.gated.gate.to_dict(),
+                "since": None if math.isnan(one.gated.since) else one.gated.since,
+                "alarm_since": None if math.isnan(one.gated.alarm_since) else one.gated.alarm_since,
+                "steps": one.gated.steps,
+                "step": one.gated.step,
+            }
+            for (metric, target), one in self._watched.items()
+        ]
+        return {"kind": KIND, "version": VERSION, "series": series}
+
+    def load(self, data: Mapping[str, Any]) -> tuple[str, ...]:
+        """Take over what was learnt of series that are still wanted, with the same settings."""
+        saved = Saved(data, KIND, VERSION)
+        found: OrderedDict[Series, _Watched] = OrderedDict()
+        others = []
+        for item in saved.items("series")[-self._max :]:
+            series, made = self._loaded(Saved({**item, "kind": KIND, "version": VERSION}, KIND, VERSION), item)
+            if made is None:
+                others.append(f"{series[0]} of {series[1] or 'the machine'} is learnt anew: its settings differ now")
+            else:
+                found[series] = made
+        self._watched = found
+        return tuple(others)
+
+    def _loaded(self, saved: Saved, item: Mapping[str, Any]) -> tuple[Series, _Watched | None]:
+        metric, target = item.get("metric"), item.get("target")
+        if not isinstance(metric, str) or not isinstance(target, str):
+            raise saved.wrong("a series has no name")
+        series = (metric, target)
+        fresh = self._new(series)
+        was, gate = saved.part("detector"), AlertGate.from_dict(saved.part("gate"))
+        same = was.get("kind") == fresh.detector.to_dict().get("kind") and _settings(was) == _settings(
+            fresh.detector.to_dict()
+        )
+        if not self.wants(metric) or not same or gate.config != fresh.gated.gate.config:
+            return series, None
+        detector = type(fresh.detector).from_dict(was)
+        if isinstance(detector, MetricDetector):
+            gate = detector.gate
+        since, alarm_since = saved.optional("since"), saved.optional("alarm_since")
+        gated = Gated(gate, steps=saved.count("steps"), step=saved.number("step", 0.0))
+        gated.since = math.nan if since is None else since
+        gated.alarm_since = math.nan if alarm_since is None else alarm_since
+        return series, _Watched(detector, gated, series)
+
+
+def _settings(record: Mapping[str, Any]) -> Any:
+    return record.get("config")
+
+
+def _matches(metric: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatchcase(metric, pattern) for pattern in patterns)
