@@ -33,7 +33,7 @@ class BaselineBank:
         late: ticks that were not after the latest, and so not learnt.
 
     Raises:
-        ConfigError: if there is no metric, or two of one name.
+        ConfigError: if there is no metric, two of one name, or a sigma for each period.
 
     >>> import numpy as np
     >>> bank = BaselineBank(["cpu", "memory"])
@@ -48,6 +48,9 @@ class BaselineBank:
         if not self.metrics or len(set(self.metrics)) != len(self.metrics):
             raise ConfigError("BaselineBank.metrics", list(metrics)[:10], "at least one name, each once")
         self.config = config or BaselineConfig()
+        if isinstance(self.config.sigma, tuple):
+            raise ConfigError("BaselineBank.config.sigma", self.config.sigma, "one number for all times of day")
+        self._sigma = self.config.sigma
         self.reset()
 
     def reset(self) -> None:
@@ -89,7 +92,7 @@ class BaselineBank:
     def unusual(self, t: float, values: Array) -> list[tuple[str, Verdict]]:
         """Those that are more than ``sigma`` spreads off, the furthest first, with verdicts as detectors give them."""
         off = self.deviations(t, values)
-        beyond = np.flatnonzero(np.abs(off) > self.config.sigma)
+        beyond = np.flatnonzero(np.abs(off) > self._sigma)
         expected, _ = self._usual(*self._times.place(t)[:2])
         found = []
         for n in sorted(beyond.tolist(), key=lambda n: -abs(off[n])):

@@ -12,6 +12,7 @@ import attrs
 
 from selfheal.detection.calibrator import FOR_LITTLE, TailCalibrator
 from selfheal.detection.intake import Intake, cut, timed
+from selfheal.detection.periods import Thresholds, peak_from, reaching
 from selfheal.detection.saved import Saved
 from selfheal.detection.seasons import DAY, SeasonalProfile
 from selfheal.detection.verdict import NOTHING_SAID, Reason, Verdict
@@ -26,6 +27,8 @@ PRIOR = 5.0
 UNUSUAL = 1.0
 """From this score on, reasons are given."""
 LEAST = 50
+ALONE = 4.0
+"""In mode ``"calibrated"``, a sample further off than so many spreads, and alone, is learnt as if no further off."""
 
 
 def _a_zone(owner: object, field: attrs.Attribute[str], value: object) -> None:
@@ -48,6 +51,11 @@ def _sustained(owner: object, field: attrs.Attribute[Any], value: object) -> Non
         raise ConfigError(f"{type(owner).__name__}.{field.name}", value, accepted, "(3, 5)")
 
 
+def _sigmas(owner: object, field: attrs.Attribute[Any], value: object) -> None:
+    for each in value if isinstance(value, tuple) and len(value) == 2 else (value,):
+        between(1.0, 10.0)(owner, field, each)
+
+
 @attrs.frozen(kw_only=True)
 class BaselineConfig:
     """What a :class:`SeasonalBaseline` learns and how it judges.
@@ -58,7 +66,9 @@ class BaselineConfig:
         memory_days: days after which a sample counts 1/e of what a new one does; 1 to 365.
         mode: ``"calibrated"``: by how rarely the past was as far off. ``"sigma"``: by the normal distribution, as
             mean ± ``sigma`` spreads.
-        sigma: spreads beyond which a sample is unusual in mode ``"sigma"``; 1 to 10.
+        sigma: spreads beyond which a sample is unusual, 1 to 10; or two of them, ``(off-peak, peak)``: which times of
+            day are the peak is learnt. In mode ``"calibrated"`` a sample is unusual that is as rare as one beyond so
+            many spreads is of a normal variable.
         sustain: ``(k, n)``: in mode ``"sigma"`` the score is that of the k-th furthest of the latest n samples, so that
             it is beyond the threshold only while k of n are.
         name: of the metric, for reasons.
@@ -71,7 +81,7 @@ class BaselineConfig:
     buckets: int = attrs.field(default=48, validator=_some_buckets)
     memory_days: float = attrs.field(default=8.0, validator=between(1.0, 365.0, "days"))
     mode: str = attrs.field(default="calibrated", validator=one_of("calibrated", "sigma"))
-    sigma: float = attrs.field(default=3.0, validator=between(1.0, 10.0))
+    sigma: float | tuple[float, float] = attrs.field(default=3.0, validator=_sigmas)
     sustain: tuple[int, int] = attrs.field(default=(3, 5), validator=_sustained)
     name: str = attrs.field(default="", validator=attrs.validators.instance_of(str))
 
@@ -83,7 +93,7 @@ class BaselineOptions(TypedDict, total=False):
     buckets: int
     memory_days: float
     mode: str
-    sigma: float
+    sigma: float | tuple[float, float]
     sustain: tuple[int, int]
     name: str
 
@@ -126,11 +136,18 @@ class SeasonalBaseline:
         self._profile = SeasonalProfile(config.zone, config.buckets, memory, memory, PRIOR)
         self._calibrator = TailCalibrator(LEAST)
         self._recent: deque[float] = deque(maxlen=config.sustain[1] - 1)
+        self._far = 0.0
+        self._peak_from = (math.nan, math.inf)
 
     @property
     def threshold(self) -> float:
-        """The score of a sample ``sigma`` spreads off; what alarms in mode ``"sigma"``."""
-        return normal_score(self.config.sigma)
+        """The score of a sample ``sigma`` spreads off, above which it is unusual; of two sigmas, the larger one."""
+        return normal_score(max(self._sigmas))
+
+    @property
+    def _sigmas(self) -> tuple[float, float]:
+        sigma = self.config.sigma
+        return sigma if isinstance(sigma, tuple) else (sigma, sigma)
 
     def usual(self, t: float) -> tuple[float, float]:
         """Mean and spread that are usual at ``t`` (wall seconds); both 0 before anything is known."""
@@ -139,7 +156,32 @@ class SeasonalBaseline:
     def band(self, t: float) -> tuple[float, float]:
         """The mean at ``t`` less ``sigma`` spreads, and plus as many: outside of it a sample is unusual."""
         mean, spread = self.usual(t)
-        return mean - self.config.sigma * spread, mean + self.config.sigma * spread
+        sigma = self._sigmas[self.is_peak(t)]
+        return mean - sigma * spread, mean + sigma * spread
+
+    def is_peak(self, t: float) -> bool:
+        """Whether ``t`` is at a time of day that is busier than others; ``False`` before that is known."""
+        folded = self._profile.folds[3 * self.config.buckets]
+        if self._peak_from[0] != folded:
+            self._peak_from = (folded, peak_from(self._profile))
+        return self.usual(t)[0] >= self._peak_from[1]
+
+    def thresholds(self, t: float) -> Thresholds:
+        """What is unusual at ``t`` for one sample, for a person to see; nothing is before enough is known."""
+        peak, (mean, spread) = self.is_peak(t), self.usual(t)
+        sigma = self._sigmas[peak]
+        score = normal_score(sigma)
+        far = reaching(self._calibrator.score, score) if self.config.mode == "calibrated" else sigma
+        off = far * spread if self._calibrator.ready else math.inf
+        return Thresholds(
+            period="peak" if peak else "off-peak",
+            mean=mean,
+            spread=spread,
+            sigma=sigma,
+            low=mean - off,
+            high=mean + off,
+            score=score,
+        )
 
     def score(self, t: float, x: float) -> Verdict:
         """Say how unlikely ``x`` is at ``t``; :class:`~selfheal.detection.Detector` tells more."""
@@ -161,7 +203,17 @@ class SeasonalBaseline:
                 if days:
                     self._calibrator.age(days)
                 self._calibrator.learn(abs(deviation), weight)
-            self._profile.learn(t, cut(x), weight)
+            self._profile.learn(t, self._tempered(t, cut(x), deviation), weight)
+
+    def _tempered(self, t: float, x: float, deviation: float) -> float:
+        """What is learnt of a sample: one that is far off alone would hide, for days, what is less so."""
+        if self.config.mode != "calibrated":
+            return x
+        before, self._far = self._far, deviation if abs(deviation) > ALONE else 0.0
+        if not self._far or self._far * before > 0.0 or not self._profile.seasonal:
+            return x
+        mean, spread = self.usual(t)
+        return mean + math.copysign(ALONE * spread, deviation)
 
     def update(self, t: float, x: float) -> Verdict:
         """Score a sample, then learn it."""
@@ -205,12 +257,13 @@ class SeasonalBaseline:
         return {
             "kind": KIND,
             "version": VERSION,
-            "config": {**attrs.asdict(self.config), "sustain": list(self.config.sustain)},
+            "config": {k: list(v) if isinstance(v, tuple) else v for k, v in attrs.asdict(self.config).items()},
             "intake": self.intake.to_dict(),
             "seasonal": self._seasonal,
             "profile": self._profile.to_dict(),
             "calibrator": self._calibrator.to_dict(),
             "recent": list(self._recent),
+            "far": self._far,
         }
 
     @classmethod
@@ -227,4 +280,5 @@ class SeasonalBaseline:
         made._profile.load(saved.part("profile"))
         made._calibrator = TailCalibrator.from_dict(saved.part("calibrator"))
         made._recent.extend(saved.numbers("recent", low=0.0))
+        made._far = saved.number("far")
         return made
