@@ -40,6 +40,9 @@ def behave(how: str, payload: dict[str, Any]) -> None:
     """End, hang or fail in one of many ways."""
     if how == "sleep":
         time.sleep(payload["seconds"])
+    elif how == "wait":
+        while not os.path.exists(payload["gate"]):
+            time.sleep(0.01)
     elif how == "exit":
         os._exit(7)
     elif how == "abort":

@@ -15,10 +15,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-WAIT = 30.0
-"""Real seconds after which a process counts as hanging."""
-QUICK = 5.0
-"""Real seconds that a prompt end may take on a slow, shared machine; far below the bounds tested for."""
+WAIT = 60.0
+"""Real seconds after which a process counts as hanging. What is not ended at once here goes on for longer than that."""
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and forks as POSIX has them")
 
@@ -36,7 +34,7 @@ async def endless():
     finally:
         say("cancelled")
 def wait_for(condition):
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not condition() and time.monotonic() < end:
         time.sleep(0.002)
     return condition()
@@ -53,7 +51,6 @@ class Process:
     """A Python process in a group of its own."""
 
     def __init__(self, script: str, folder: Path) -> None:
-        self.started = time.monotonic()
         self._popen = subprocess.Popen(
             [sys.executable, "-W", NO_FORK_WARNING, "-c", PRELUDE + textwrap.dedent(script)],
             stdout=subprocess.PIPE,
@@ -76,15 +73,14 @@ class Process:
             self.output += read
 
     def send(self, number: int) -> None:
-        """Send a signal, and start to count the seconds to the end."""
-        self.started = time.monotonic()
+        """Send a signal."""
         os.kill(self.pid, number)
 
-    def end(self) -> tuple[int, float]:
-        """Wait for the end; give the exit code and the seconds since the start or the last signal."""
+    def end(self) -> int:
+        """Wait for the end; give the exit code."""
         rest, _ = self._popen.communicate(timeout=WAIT)
         self.output += rest.decode()
-        return self._popen.returncode, time.monotonic() - self.started
+        return self._popen.returncode
 
     @property
     def orphans(self) -> bool:
@@ -126,21 +122,21 @@ def start(tmp_path: Path) -> Iterator[Starter]:
 def test_a_program_ends_when_it_is_through(start: Starter) -> None:
     """Tasks, sync and async, do not keep a process alive, and coroutines are cancelled at its exit."""
     process = start("""
-        registry = TaskRegistry()
+        registry = TaskRegistry(exit_timeout=600)
         registry.register_interval("poll", lambda: None, 0.01)
         registry.register_once("endless", endless)
-        inside.wait(20)
+        inside.wait(60)
         wait_for(lambda: registry.snapshot().executions > 3)
         say("through")
     """)
-    code, seconds = process.end()
+    code = process.end()
     assert code == 0
-    assert seconds < QUICK
     assert process.output.split() == ["through", "cancelled"]
 
 
 def test_a_stuck_task_does_not_hold_the_exit_beyond_its_bound(start: Starter) -> None:
     """The exit waits for a run no longer than exit_timeout, then names it and goes."""
+    began = time.monotonic()
     process = start("""
         registry = TaskRegistry(exit_timeout=0.3)
         entered = threading.Event()
@@ -148,14 +144,13 @@ def test_a_stuck_task_does_not_hold_the_exit_beyond_its_bound(start: Starter) ->
             entered.set()
             threading.Event().wait()
         registry.register_once("stuck", work)
-        entered.wait(20)
-        say("through")
+        entered.wait(60)
+        say(time.monotonic())
     """)
-    process.read_until("through")
-    process.started = time.monotonic()
-    code, seconds = process.end()
+    code = process.end()
     assert code == 0
-    assert 0.2 < seconds < QUICK
+    through = float(process.output.split()[0])  # of the same clock as here
+    assert began < through <= time.monotonic() - 0.3
     assert "tasks still running: stuck" in process.output
 
 
@@ -174,8 +169,8 @@ def test_the_exit_clean_up_starts_no_thread(start: Starter) -> None:
             raise ValueError("stopped")
         registry.register_once("work", work)
         registry.register_once("endless", endless)
-        entered.wait(20)
-        inside.wait(20)
+        entered.wait(60)
+        inside.wait(60)
         real = threading.Thread.start
         def start(thread):
             say("STARTED", thread.name)
@@ -184,7 +179,7 @@ def test_the_exit_clean_up_starts_no_thread(start: Starter) -> None:
             threading.Thread.start = start
         atexit.register(at_exit)
     """)
-    code, _ = process.end()
+    code = process.end()
     assert code == 0
     assert "stopping" in process.output
     assert "STARTED" not in process.output
@@ -195,16 +190,15 @@ def test_sigterm_cleans_up_and_then_ends_the_process_by_that_signal(start: Start
     process = start("""
         registry = TaskRegistry()
         registry.register_once("endless", endless)
-        say(*registry.install_signals())
-        inside.wait(20)
+        say(*registry.install_signals(timeout=600))
+        inside.wait(60)
         say("ready")
-        time.sleep(60)
+        time.sleep(600)
     """)
     process.read_until("ready")
     process.send(signal.SIGTERM)
-    code, seconds = process.end()
+    code = process.end()
     assert code == -signal.SIGTERM
-    assert seconds < QUICK
     assert process.output.split() == [str(int(signal.SIGTERM)), "ready", "cancelled"]
     assert not process.orphans
 
@@ -218,13 +212,13 @@ def test_the_clean_up_on_a_signal_is_bounded(start: Starter) -> None:
             say("ready")
             threading.Event().wait()
         registry.register_once("stuck", work)
-        time.sleep(60)
+        time.sleep(600)
     """)
     process.read_until("ready")
+    sent = time.monotonic()
     process.send(signal.SIGTERM)
-    code, seconds = process.end()
-    assert code == -signal.SIGTERM
-    assert 0.2 < seconds < QUICK
+    assert process.end() == -signal.SIGTERM
+    assert time.monotonic() - sent >= 0.3
     assert "tasks still running: stuck" in process.output
 
 
@@ -233,7 +227,7 @@ def test_a_signal_that_comes_while_the_main_thread_is_in_the_registry_is_no_dead
     process = start("""
         registry = TaskRegistry()
         registry.register_interval("poll", lambda: None, 0.001)
-        registry.install_signals()
+        registry.install_signals(timeout=600)
         say("ready")
         while True:
             registry.snapshot()
@@ -242,9 +236,8 @@ def test_a_signal_that_comes_while_the_main_thread_is_in_the_registry_is_no_dead
     """)
     process.read_until("ready")
     process.send(signal.SIGTERM)
-    code, seconds = process.end()
+    code = process.end()
     assert code == -signal.SIGTERM
-    assert seconds < QUICK
 
 
 def test_the_handler_of_the_host_is_called_as_before(start: Starter) -> None:
@@ -258,15 +251,15 @@ def test_the_handler_of_the_host_is_called_as_before(start: Starter) -> None:
         signal.signal(signal.SIGTERM, handler)
         registry.register_once("endless", endless)
         registry.install_signals()
-        inside.wait(20)
+        inside.wait(60)
         say("ready")
-        stop.wait(20)
+        stop.wait(60)
         wait_for(lambda: registry.state == "stopped" and not ours())
         sys.exit(7)
     """)
     process.read_until("ready")
     process.send(signal.SIGTERM)
-    code, _ = process.end()
+    code = process.end()
     assert code == 7
     assert f"host {int(signal.SIGTERM)} True" in process.output
     assert "cancelled" in process.output
@@ -282,14 +275,14 @@ def test_a_handler_of_an_event_loop_is_called_as_before(start: Starter) -> None:
             registry.register_interval("poll", lambda: None, 0.01)
             say(*registry.install_signals())
             say("ready")
-            await asyncio.wait_for(stop.wait(), 20)
+            await asyncio.wait_for(stop.wait(), 60)
             say("host")
         asyncio.run(main())
         say(wait_for(lambda: registry.state == "stopped"))
     """)
     process.read_until("ready")
     process.send(signal.SIGTERM)
-    code, _ = process.end()
+    code = process.end()
     assert code == 0
     assert process.output.split() == [str(int(signal.SIGTERM)), "ready", "host", "True"]
 
@@ -305,7 +298,7 @@ def test_an_ignored_signal_stays_ignored(start: Starter) -> None:
         before = registry.snapshot().executions
         say(wait_for(lambda: registry.snapshot().executions > before), registry.state)
     """)
-    code, _ = process.end()
+    code = process.end()
     assert code == 0
     assert process.output == "installed ()\nTrue running\n"
 
@@ -319,7 +312,7 @@ def test_a_handler_below_python_is_left_alone(start: Starter) -> None:
         say("installed", registry.install_signals([signal.SIGUSR1]))
         os.kill(os.getpid(), signal.SIGUSR1)
     """)
-    code, _ = process.end()
+    code = process.end()
     assert code == 0
     assert "installed ()" in process.output
     assert "most recent call first" in process.output
@@ -332,20 +325,19 @@ def test_sigint_is_taken_only_on_request(start: Starter) -> None:
         registry.register_once("endless", endless)
         registry.install_signals()
         say(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
-        registry.install_signals([signal.SIGINT])
+        registry.install_signals([signal.SIGINT], timeout=600)
         say(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
-        inside.wait(20)
+        inside.wait(60)
         try:
             say("ready")
-            time.sleep(60)
+            time.sleep(600)
         except KeyboardInterrupt:
             say("interrupted", wait_for(lambda: registry.state == "stopped"))
     """)
     process.read_until("ready")
     process.send(signal.SIGINT)
-    code, seconds = process.end()
+    code = process.end()
     assert code == 0
-    assert seconds < QUICK
     words = process.output.split()
     assert words[:2] == ["True", "False"]
     assert sorted(words[3:]) == ["True", "cancelled", "interrupted"]
@@ -354,17 +346,16 @@ def test_sigint_is_taken_only_on_request(start: Starter) -> None:
 def test_control_c_without_any_handler_of_ours_ends_the_program(start: Starter) -> None:
     """A KeyboardInterrupt in the main thread ends the process, tasks or not, through the clean-up at exit."""
     process = start("""
-        registry = TaskRegistry()
+        registry = TaskRegistry(exit_timeout=600)
         registry.register_once("endless", endless)
-        inside.wait(20)
+        inside.wait(60)
         say("ready")
-        time.sleep(60)
+        time.sleep(600)
     """)
     process.read_until("ready")
     process.send(signal.SIGINT)
-    code, seconds = process.end()
+    code = process.end()
     assert code in (-signal.SIGINT, 1)
-    assert seconds < QUICK
     assert "cancelled" in process.output
     assert not process.orphans
 
@@ -374,11 +365,11 @@ def test_sigkill_leaves_no_process_behind(start: Starter) -> None:
     process = start("""
         registry = TaskRegistry()
         registry.register_interval("poll", lambda: say("ready"), 0.01)
-        time.sleep(60)
+        time.sleep(600)
     """)
     process.read_until("ready")
     process.send(signal.SIGKILL)
-    code, _ = process.end()
+    code = process.end()
     assert code == -signal.SIGKILL
     assert not process.orphans
 
@@ -406,7 +397,7 @@ def test_uninstall_puts_back_only_what_is_still_ours(start: Starter) -> None:
         registry.shutdown()
         say(signal.getsignal(signal.SIGTERM) is first, *ours())
     """)
-    code, _ = process.end()
+    code = process.end()
     assert code == 0
     assert process.output.splitlines() == ["True True", "later first idle", "15", "True"]
 
@@ -425,7 +416,7 @@ def test_signals_are_installed_in_the_main_thread_only(start: Starter) -> None:
         thread.start()
         thread.join()
     """)
-    code, _ = process.end()
+    code = process.end()
     assert code == 0
     assert "called in the main thread" in process.output
     assert "'elsewhere'" in process.output
@@ -457,15 +448,16 @@ def test_importing_a_module_again_never_doubles_a_timer(start: Starter) -> None:
         ran.clear()
         wait_for(lambda: len({name for name, _ in ran}) == 2 and len(ran) > 20)
         say(sorted(set(ran)), [task.id for task in shared.snapshot().tasks])
-        say(*ours())
+        kinds = 2 * ["selfheal-tasks"] + 2 * ["selfheal-worker-"]
+        found = lambda: sorted(name.rstrip("0123456789") for name in ours())
+        wait_for(lambda: found() == kinds)  # those of the registry before may be about to end
+        say(*found())
     """)
-    code, _ = process.end()
+    code = process.end()
     assert code == 0
     told, threads = process.output.splitlines()
     assert told == "[('own', 3), ('shared', 3)] ['shared']"
-    assert sorted(name.rstrip("0123456789") for name in threads.split()) == sorted(
-        2 * ["selfheal-tasks"] + 2 * ["selfheal-worker-"]
-    )
+    assert threads.split() == 2 * ["selfheal-tasks"] + 2 * ["selfheal-worker-"]
 
 
 def test_a_forked_child_has_the_tasks_and_no_threads_until_it_starts_them(start: Starter) -> None:
@@ -492,7 +484,7 @@ def test_a_forked_child_has_the_tasks_and_no_threads_until_it_starts_them(start:
         ran.clear()
         say(registry.state, wait_for(lambda: {"sync", "async"} <= set(ran)), registry.shutdown().clean, ours())
     """)
-    code, _ = process.end()
+    code = process.end()
     assert code == 0
     assert process.output.splitlines() == [
         "forked [] 3 more",
@@ -518,7 +510,7 @@ def test_a_child_forked_inside_a_task_ends_by_itself(start: Starter) -> None:
         registry.register_once("fork", work)
         say(wait_for(lambda: codes == [0]))
     """)
-    code, _ = process.end()
+    code = process.end()
     assert code == 0
     assert process.output.splitlines()[-1] == "True"
     assert process.output.startswith("forked")
@@ -534,13 +526,13 @@ def test_a_signal_to_a_forked_child_is_not_answered_in_the_parent(start: Starter
         child = os.fork()
         if child == 0:
             os.write(writing, b"x")
-            time.sleep(60)
+            time.sleep(600)
         os.read(reading, 1)
         os.kill(child, signal.SIGTERM)
         say(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         before = registry.snapshot().executions
         say(registry.state, wait_for(lambda: registry.snapshot().executions > before))
     """)
-    code, _ = process.end()
+    code = process.end()
     assert code == 0
     assert process.output.splitlines() == [str(-signal.SIGTERM), "running True"]
