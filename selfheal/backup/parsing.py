@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from selfheal.backup.checking import SECTION_NAME, NameCheck
 from selfheal.backup.entries import UNKNOWN, VERSION, Entry, Manifest, ManifestLimits, SectionManifest, Skipped
-from selfheal.backup.writing import last_line, sign
+from selfheal.backup.writing import last_line, sign, totals_of
 from selfheal.errors import ManifestRefusedError
 
 _BATCH = 2_000
@@ -23,7 +23,8 @@ _LARGEST = (1 << 63) - 1
 _DIGESTS = {"sha256": 64, "md5": 32}
 _HEX = re.compile(r"[0-9a-f]+", re.ASCII)
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", re.ASCII)
-_HEAD = {"algorithm", "created", "id", "previous", "previous_id", "version", "sections"}
+_HEAD = {"algorithm", "created", "id", "previous", "previous_id", "totals", "version", "sections"}
+_TOTALS = {"files", "size", "skipped", "unstable"}
 _SECTION = {"name", "probe", "root", "source", "unstable", "skipped"}
 _COMMON = {"path", "type", "mode", "mtime_ns"}
 _OWNER = {"uid", "gid"}
@@ -79,6 +80,17 @@ def parse_manifest(
     return _Parser(content, where, limits or ManifestLimits()).parse(key)
 
 
+def parse_head(content: bytes, where: str) -> dict[str, Any]:
+    """Read the first line of a manifest: ``id``, ``created``, ``previous``, ``totals`` and the others.
+
+    It is fit for a list, and proves nothing.
+
+    Raises:
+        ManifestRefusedError: if it is not as it must be.
+    """
+    return _Parser(content, where, ManifestLimits()).head()
+
+
 class _Parser:
     """One pass over the lines."""
 
@@ -96,7 +108,7 @@ class _Parser:
         if self._content.count(b"\n") > self._limits.max_entries + 10_000:
             self._refuse(f"it has more than {self._limits.max_entries:,} entries")
         signature = self._signature(key)
-        head = self._head()
+        head = self.head()
         sections: list[SectionManifest] = []
         while not self._ends():
             if sections and not self._comma:
@@ -104,7 +116,7 @@ class _Parser:
             sections.append(self._section({section.name for section in sections}))
         if self._comma:
             self._refuse("a section is missing at its end")
-        return Manifest(
+        manifest = Manifest(
             id=head["id"],
             created=head["created"],
             sections=tuple(sections),
@@ -113,6 +125,9 @@ class _Parser:
             previous_id=head["previous_id"],
             signature=signature,
         )
+        if head["totals"] != totals_of(manifest):
+            self._refuse("what its first line counts is not what there is")
+        return manifest
 
     def _refuse(self, why: str, entry: str = "") -> NoReturn:
         raise ManifestRefusedError(self._where, why, entry)
@@ -164,7 +179,7 @@ class _Parser:
                 self._refuse("its signature is not that of the key: it was changed, or signed with another key")
         return signature
 
-    def _head(self) -> dict[str, Any]:
+    def head(self) -> dict[str, Any]:
         head = self._opened(b"]}", b',"sections":[\n', _HEAD)
         if type(head["version"]) is not int or head["version"] != VERSION:
             self._refuse(f"its version is {head['version']!r}, not {VERSION}")
@@ -177,6 +192,9 @@ class _Parser:
             self._refuse("its id is not the name of a backup")
         if not (head["previous"] is None or _is_digest(head["previous"], 64)):
             self._refuse("'previous' is no digest")
+        totals = head["totals"]
+        if not isinstance(totals, dict) or totals.keys() != _TOTALS or any(type(n) is not int for n in totals.values()):
+            self._refuse("'totals' is not what its first line counts")
         return head
 
     def _section(self, before: set[str]) -> SectionManifest:

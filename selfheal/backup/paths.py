@@ -18,6 +18,8 @@ _KEPT = 48
 """Directories of one chain that are kept open; of what is deeper only the last one is."""
 LONGEST_NAME = 255
 """Bytes of one component that file systems take."""
+LONGEST_PATH = 65_536
+"""Characters of a relative path. Systems take 4,096 bytes at once; what is deeper is reached step by step."""
 ROOT = "."
 """The path of the root itself."""
 
@@ -34,6 +36,8 @@ def why_refused(path: str) -> str | None:
         return "it has a NUL"
     if path[0] == "/":
         return "it is absolute"
+    if len(path) > LONGEST_PATH:
+        return f"it is longer than {LONGEST_PATH:,} characters"
     for part in path.split("/"):
         if part in {"", ".", ".."}:
             return f"it has a component {part!r}"

@@ -38,6 +38,16 @@ def manifest_digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def totals_of(manifest: Manifest) -> dict[str, int]:
+    """What the first line says of all sections, so that a list of backups needs no more than that line."""
+    return {
+        "files": manifest.files,
+        "size": manifest.size,
+        "skipped": sum(len(section.skipped) for section in manifest.sections),
+        "unstable": sum(len(section.unstable) for section in manifest.sections),
+    }
+
+
 def _json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=True, allow_nan=False, sort_keys=True, separators=(",", ":")).encode("ascii")
 
@@ -49,6 +59,7 @@ def _lines(manifest: Manifest) -> Iterator[bytes]:
         "id": manifest.id,
         "previous": manifest.previous,
         "previous_id": manifest.previous_id,
+        "totals": totals_of(manifest),
         "version": manifest.version,
     }
     yield _json(head)[:-1] + b',"sections":[\n'

@@ -6,6 +6,7 @@ there is something to deliver, so a subscriber that raises, blocks or calls back
 the caller's result nor hold it up, and nothing is left running when nothing happens.
 """
 
+from selfheal.events.backups import BackupCreated, BackupFailed, BackupVerified
 from selfheal.events.budgets import BudgetLevelChanged, BudgetResponded, LoadSheddingChanged
 from selfheal.events.bus import DEFAULT_BUS, EventBus, Subscription
 from selfheal.events.levers import FallbackSwitched, LeverMoved, NotificationFailed
@@ -36,6 +37,7 @@ from selfheal.events.records import (
     TaskOverdue,
     WorkersExhausted,
 )
+from selfheal.events.restores import RestoreFinished, RestoreRolledBack, RestoreStarted
 from selfheal.events.strategies import StrategiesRefused, StrategiesReloaded
 from selfheal.events.supervision import (
     WorkerAdopted,
@@ -50,6 +52,9 @@ __all__ = [
     "Alert",
     "AlertCleared",
     "ApprovalRequested",
+    "BackupCreated",
+    "BackupFailed",
+    "BackupVerified",
     "BreakerStateChanged",
     "BudgetLevelChanged",
     "BudgetResponded",
@@ -69,6 +74,9 @@ __all__ = [
     "PoolWorkerEnded",
     "PoolWorkerStarted",
     "QueueSlowed",
+    "RestoreFinished",
+    "RestoreRolledBack",
+    "RestoreStarted",
     "ResumeLooksPossible",
     "Severity",
     "StrategiesRefused",
