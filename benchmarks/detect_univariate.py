@@ -1,4 +1,4 @@
-"""Detectors of one metric beside plain statistics: recorded incidents, alarms on noise, and what a sample costs."""
+"""Detectors of one metric beside plain statistics and River: alarms on noise, and what a sample costs."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ import math
 import statistics
 import time
 import tracemalloc
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import nab
+from benchmarks import detect_peers
 from benchmarks.table import Gate, print_table
 from selfheal.detection import AlertGate, BaselineBank, MetricDetector, SeasonalBaseline
 from selfheal.detection.seasons import DAY, SeasonalProfile
@@ -98,33 +96,6 @@ def literal(sigma: float, days: float) -> Alarming:
     return alarming
 
 
-def nab_rows(folder: Path) -> tuple[list[list[str]], dict[str, float]]:
-    """Scores of all contenders on the recorded series: all of them, those not searched on, and those that were."""
-    series = nab.load(folder)
-    kept = [each for n, each in enumerate(series) if not nab.is_tuned(n)]
-    tuned = [each for n, each in enumerate(series) if nab.is_tuned(n)]
-    scored = {each.name: selfheal_scores(each.times, each.values) for each in series}
-    rows = []
-
-    def told(name: str, candidates: Sequence[dict[str, Any]]) -> dict[str, float]:
-        best = {profile: max(nab.score(series, alarms)[profile] for alarms in candidates) for profile in nab.PROFILES}
-        apart = max(nab.score(kept, alarms)["standard"] for alarms in candidates)
-        third = max(nab.score(tuned, alarms)["standard"] for alarms in candidates)
-        rows.append([name, *(f"{best[p]:.1f}" for p in nab.PROFILES), f"{apart:.1f}", f"{third:.1f}"])
-        return {**best, "kept": apart}
-
-    fixed = told("selfheal as it ships", [{each.name: shipped(each.times, each.values) for each in series}])
-    many = [{name: gated(scores, budget) for name, scores in scored.items()} for budget in BUDGETS]
-    oracle = told(f"selfheal, best of {len(BUDGETS)} budgets", many)
-    told("selfheal mean ± 3σ mode", [{each.name: sigma_mode(each.times, each.values) for each in series}])
-    for name, days in (("mean ± 3σ of 7 days", 7.0), ("mean ± 3σ of an hour", 1.0 / 24.0)):
-        told(name, [{each.name: literal(3.0, days)(each.times, each.values) for each in series}])
-        many = [{each.name: literal(s, days)(each.times, each.values) for each in series} for s in SIGMAS]
-        told(f"{name}, best of {len(SIGMAS)} σ", many)
-    reached = {f"fixed {key}": value for key, value in fixed.items()}
-    return rows, reached | {f"oracle {key}": value for key, value in oracle.items()}
-
-
 def noise(kind: str, step: float, days: int) -> tuple[list[float], list[float]]:
     """A metric that does nothing unusual."""
     draw = np.random.default_rng(SEED)
@@ -144,7 +115,7 @@ STEPS = {60.0: 21, 300.0: 63}
 """Step in seconds → days of noise."""
 
 
-def noise_rows() -> tuple[list[list[str]], dict[float, float]]:
+def noise_rows(steps: Mapping[float, int]) -> tuple[list[list[str]], dict[float, float]]:
     """Alarms a day after a week of learning, and for each step the most that the shipped detector raises."""
     contenders: dict[str, Alarming] = {
         "selfheal as it ships": shipped,
@@ -152,10 +123,10 @@ def noise_rows() -> tuple[list[list[str]], dict[float, float]]:
         "mean ± 3σ of 7 days": literal(3.0, 7.0),
         "mean ± 3σ of an hour": literal(3.0, 1.0 / 24.0),
     }
-    rows, most = [], dict.fromkeys(STEPS, 0.0)
+    rows, most = [], dict.fromkeys(steps, 0.0)
     for name, alarming in contenders.items():
         cells = []
-        for step, days in STEPS.items():
+        for step, days in steps.items():
             for kind in NOISES:
                 times, values = noise(kind, step, days)
                 judged = np.asarray(times) >= START + LEARNT_DAYS * DAY
@@ -191,21 +162,24 @@ def _window() -> Callable[[float, float], object]:
     return score_and_learn
 
 
+PROFILE = "baseline without verdict (SeasonalProfile)"
+UPDATE = "SeasonalBaseline.update, calibrated"
 COSTS: dict[str, Callable[[], Callable[[float, float], object]]] = {
-    "SeasonalProfile: deviation and learn": _profile,
-    "SeasonalBaseline.update, calibrated": lambda: SeasonalBaseline().update,
+    PROFILE: _profile,
+    UPDATE: lambda: SeasonalBaseline().update,
     "SeasonalBaseline.update, sigma": lambda: SeasonalBaseline(mode="sigma").update,
     "MetricDetector.update": lambda: MetricDetector().update,
     "numpy window of 60": _window,
 }
 
 
-def cost_rows(rounds: int = 5) -> tuple[list[list[str]], dict[str, float]]:
+def cost_rows(rounds: int) -> tuple[list[list[str]], dict[tuple[str, float], float]]:
     """Median microseconds of the processor a sample, contenders taking turns, every minute and every five."""
     data = {step: noise("normal", step, 8) for step in STEPS}
+    contenders = {**COSTS, **detect_peers.costs()}
     took: dict[tuple[str, float], list[float]] = {}
     for _ in range(rounds):
-        for name, made in COSTS.items():
+        for name, made in contenders.items():
             for step, (times, values) in data.items():
                 call = made()
                 start = time.process_time_ns()
@@ -214,11 +188,11 @@ def cost_rows(rounds: int = 5) -> tuple[list[list[str]], dict[str, float]]:
                 spent = (time.process_time_ns() - start) / len(times) / 1000
                 took.setdefault((name, step), []).append(spent)
     medians = {key: statistics.median(values) for key, values in took.items()}
-    rows = [[name, *(f"{medians[name, step]:.2f}" for step in STEPS)] for name in COSTS]
-    return rows, {name: medians[name, 60.0] for name in COSTS}
+    rows = [[name, *(f"{medians[name, step]:.2f}" for step in STEPS)] for name in contenders]
+    return rows, medians
 
 
-def bank_cost(many: int = 1000, rounds: int = 5) -> float:
+def bank_cost(rounds: int, many: int = 1000) -> float:
     """Median microseconds of the processor for a tick of so many metrics, every minute for three days."""
     values = np.random.default_rng(SEED).normal(50.0, 5.0, (64, many))
     took = []
@@ -246,35 +220,28 @@ def size() -> float:
     return taken / len(detectors)
 
 
-def run(data: Path | None) -> list[Gate]:
-    """Print all tables; the series recorded are judged only where ``data`` names a folder of them."""
-    gates = []
-    if data is not None:
-        rows, reached = nab_rows(data)
-        head = ["NAB score", *nab.PROFILES, "standard, not searched on", "standard, searched on"]
-        print_table(f"recorded incidents ({data})", head, rows)
-        gates = [
-            Gate("NAB standard as it ships, not searched on", reached["fixed kept"], "≥", 58.0),
-            Gate("NAB standard as it ships", reached["fixed standard"], "≥", 58.0),
-            Gate("NAB standard, best budget", reached["oracle standard"], "≥", 62.0),
-            Gate("NAB low FP, best budget", reached["oracle low FP"], "≥", 54.0),
-            Gate("NAB low FN, best budget", reached["oracle low FN"], "≥", 68.0),
-        ]
-    rows, most = noise_rows()
+def run(quick: bool = False) -> list[Gate]:
+    """Print all tables; quick: of less noise, once, only to see that it runs."""
+    steps, rounds = (dict.fromkeys(STEPS, LEARNT_DAYS + 1), 1) if quick else (STEPS, 5)
+    rows, most = noise_rows(steps)
     kinds = [f"{kind} {step / 60:.0f} min" for step in STEPS for kind in NOISES]
     print_table("alarms a day on a metric that does nothing unusual", ["contender", *kinds], rows)
-    gates += [Gate(f"alarms a day, every {step / 60:.0f} min", most[step], "≤", 1.0) for step in STEPS]
-    rows, costs = cost_rows()
-    print_table(
-        "score and learn one sample, µs", ["contender", *(f"every {step / 60:.0f} min" for step in STEPS)], rows
-    )
-    bank, taken = bank_cost(), size()
+    rows, costs = cost_rows(rounds)
+    head = ["contender", *(f"every {step / 60:.0f} min" for step in STEPS)]
+    print_table("score and learn one sample, µs", head, rows)
+    bank, taken = bank_cost(rounds), size()
     print(f"\n  a tick of a BaselineBank of 1,000 metrics takes {bank:.1f} µs")
     print(f"  a MetricDetector that knows two weeks takes {taken / 1000:.1f} KB")
+    window = f"numpy window {costs['numpy window of 60', 60.0]:.1f}"
+    trees = costs.get(("River HalfSpaceTrees, 10 trees", 60.0))
+    beside = window if trees is None else f"{window}, River half-space trees {trees:.1f}"
+    whole = f"with calibration and verdict {costs[UPDATE, 60.0]:.1f}; {beside}"
     return [
-        *gates,
-        Gate("profile, score and learn, µs", costs["SeasonalProfile: deviation and learn"], "≤", 1.0),
-        Gate("MetricDetector, µs", costs["MetricDetector.update"], "≤", 15.0),
-        Gate("BaselineBank, tick of 1,000 metrics, µs", bank, "≤", 100.0),
-        Gate("MetricDetector, KB", taken / 1000, "≤", 100.0),
+        *(Gate(f"alarms a day on noise, every {s / 60:.0f} min", most[s], "≤", 1.0, 0.2) for s in STEPS),
+        Gate("baseline, score and learn, every 1 min, µs", costs[PROFILE, 60.0], "≤", 1.0, 0.5, whole),
+        Gate("baseline, score and learn, every 5 min, µs", costs[PROFILE, 300.0], "≤", 1.0, 0.5),
+        Gate("baseline of 1,000 metrics at once, µs a metric", bank / 1000.0, "≤", 1.0, 0.5),
+        Gate("MetricDetector, µs", costs["MetricDetector.update", 60.0], "≤", 15.0, 8.0, beside),
+        Gate("MetricDetector, KB", taken / 1000, "≤", 100.0, 20.0),
+        Gate("tick of 1,000 metrics, µs", bank, "≤", 100.0, 50.0),
     ]

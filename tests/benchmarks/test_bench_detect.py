@@ -1,0 +1,119 @@
+"""The benchmark of detection runs on a folder in the layout of recorded data, and prints every figure with a gate."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import bench_detect, bench_leak, detect_multivariate
+from benchmarks.table import Gate
+
+START = datetime.datetime(2024, 3, 1, tzinfo=datetime.UTC)
+WINDOW = (700, 720)
+SERIES = ("artificial/first.csv", "artificial/second.csv", "real/third.csv", "real/fourth.csv")
+
+
+def series(file: Path, seed: int) -> dict[str, list[list[str]]]:
+    """Three days of noise every five minutes with an incident in the last one, and its window."""
+    draw = np.random.default_rng(seed)
+    values = draw.normal(50.0, 2.0, 864)
+    values[WINDOW[0] : WINDOW[1]] += 40.0
+    times = [(START + datetime.timedelta(minutes=5 * n)).strftime("%Y-%m-%d %H:%M:%S") for n in range(len(values))]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w", newline="") as lines:
+        rows = csv.writer(lines)
+        rows.writerow(["timestamp", "value"])
+        rows.writerows(zip(times, values.tolist(), strict=True))
+    return {f"{file.parent.name}/{file.name}": [[f"{times[n]}.000000" for n in WINDOW]]}
+
+
+def machine(file: Path, seed: int) -> None:
+    """Three metrics, one of them constant, that move together until they do not."""
+    draw = np.random.default_rng(seed)
+    rows = draw.normal(0.0, 1.0, (500, 1)) * [1.0, 0.5, 0.0] + draw.normal(0.0, 0.1, (500, 3)) * [1.0, 1.0, 0.0]
+    label = np.zeros(200, int)
+    label[100:120] = 1
+    rows[400:420, 0] += 6.0
+    file.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(file, train=rows[:300], test=rows[300:], label=label)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    windows: dict[str, list[list[str]]] = {}
+    for seed, name in enumerate(SERIES):
+        windows |= series(tmp_path / "nab" / "data" / name, seed)
+    (tmp_path / "nab" / "labels").mkdir()
+    (tmp_path / "nab" / "labels" / "combined_windows.json").write_text(json.dumps(windows))
+    for kind in ("asd", "smd", "services"):
+        for seed in (1, 2):
+            machine(tmp_path / kind / f"{kind}-{seed}.npz", seed)
+    return tmp_path
+
+
+ROWS = (
+    "NAB standard as it ships, kept",
+    "NAB standard, best budget, kept",
+    "NAB low FP, best budget, all",
+    "alarms a day on noise, every 1 min",
+    "one row, times as fast",
+    "1,000 rows, times as fast",
+    "baseline, score and learn, every 1 min, µs",
+    "MetricDetector, KB",
+    "tick of 1,000 metrics, µs",
+    "asd learning: AUC-PR",
+    "smd frozen: VUS-PR",
+    "services learning: AUC-PR",
+    "leak: false alarms, GC sawtooth, fourth day, %",
+    "leak: power, fourth day",
+)
+
+
+@pytest.fixture
+def little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As little as there can be of what takes long; what is measured is not looked at."""
+    monkeypatch.setattr(detect_multivariate, "NOISE_RUNS", 1)
+    monkeypatch.setattr(bench_leak, "KINDS", ("AR", "GC sawtooth"))
+    few = {name: each for name, each in detect_multivariate.CONTENDERS.items() if "1 hour" not in name}
+    monkeypatch.setattr(detect_multivariate, "CONTENDERS", few)
+
+
+@pytest.mark.usefixtures("little")
+@pytest.mark.timeout(600)
+def test_every_figure_is_printed_with_its_gates(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """On a folder of tiny series all tables are printed, and each gate with what must be and what is aimed at."""
+    bench_detect.main(["--data", str(data), "--quick", "--no-peers"])
+    printed = capsys.readouterr().out
+    gates = printed.partition("\ngates\n")[2].splitlines()[1:]
+
+    assert all(any(line.startswith(f"  {row} ") for line in gates) for row in ROWS)
+    assert all("ambitious" in line for line in gates)
+    assert "nan" not in "".join(gates)
+    assert "kept: artificial/second.csv, real/fourth.csv" in printed
+    assert "searched on: artificial/first.csv, real/third.csv" in printed
+    assert "asd, kept: asd-2" in printed
+    assert "published, 58 series: Numenta HTM" in printed
+    assert "usual samples called unusual" in printed
+
+
+def test_a_gate_says_where_it_stands() -> None:
+    """What is aimed at, what must be, or neither; and how far the aim is."""
+    gate = Gate("score", 66.0, "≥", 58.0, 65.0)
+
+    assert gate.standing == "ambitious"
+    assert gate._replace(reached=60.0).standing == "must, 5 from ambitious"
+    assert gate._replace(reached=50.0).standing == "MISSED, 15 from ambitious"
+    assert Gate("cost", 9.0, "≤", 10.0).standing == "holds"
+    assert Gate("cost", 11.0, "≤", 10.0).standing == "MISSED"
+
+
+def test_what_is_aimed_at_is_known_for_several_metrics() -> None:
+    """Each figure of the benchmark of several metrics finds its aim by name."""
+    names = ["one row, µs", "one row, times as fast", "10 rows, times as fast", "smd frozen: VUS-PR"]
+
+    assert [bench_detect.aimed(Gate(name, 0.0, "≥", 0.0)).ambitious for name in names] == [50.0, 200.0, 6.0, 0.48]
