@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
+import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from selfheal.detection.arrays import check_seal, pack, seal, unpack
 from selfheal.detection.baseline import PRIOR, BaselineConfig, normal_score
 from selfheal.detection.intake import GLITCH, LARGEST, timed
 from selfheal.detection.seasons import CELL, DAY, ENOUGH, TINY, SeasonalProfile
 from selfheal.detection.verdict import Reason, Verdict
 from selfheal.errors import ConfigError
+
+KIND, VERSION = "baseline_bank", 1
+_GRIDS = ("means", "vars", "weights", "visits", "folds", "days")
+_LINES = ("noise", "noise_weight", "count", "mean", "m2", "far")
+_NEVER = -1e300
 
 Array = NDArray[np.float64]
 
@@ -22,7 +30,7 @@ class BaselineBank:
 
     Each metric is judged as a :class:`~selfheal.detection.SeasonalBaseline` in mode ``"sigma"`` judges it with
     ``sustain=(1, 1)``, at a fraction of the cost: a tick of a thousand metrics takes tens of microseconds. It raises no
-    alarms, calibrates nothing and is not saved: start it warm from the history.
+    alarms and calibrates nothing.
 
     Args:
         metrics: their names, in the order of the values.
@@ -68,6 +76,21 @@ class BaselineBank:
         self._expected, self._inverse, self._far = np.zeros(many), np.zeros(many), np.zeros(many)
         self._start = self._end = 0.0
         self._places = (0, 0, 0)
+
+    @property
+    def sigma(self) -> float:
+        """Spreads beyond which a value is unusual."""
+        return self._sigma
+
+    @property
+    def first(self) -> Array:
+        """Wall seconds at which the past of each metric begins; ``nan`` where nothing is known."""
+        return self._first.copy()
+
+    def usual(self, t: float, metric: int) -> tuple[float, float]:
+        """Mean and spread that are usual for the metric of this place at ``t``; both 0 before anything is known."""
+        mean, inverse = self._usual(*self._times.place(timed(t))[:2])
+        return float(mean[metric]), float(1.0 / inverse[metric]) if inverse[metric] else 0.0
 
     def deviations(self, t: float, values: Array) -> Array:
         """By how many spreads each value is off what is usual at ``t``; 0 where it is missing or nothing is known."""
@@ -172,3 +195,54 @@ class BaselineBank:
         self._folds[row, seen] = self._end
         self._visits[row, seen] += self._days[row, seen] != day
         self._days[row, seen] = day
+
+    def to_dict(self) -> dict[str, Any]:
+        """Settings and what was learnt, as JSON data with a checksum."""
+        config = {**attrs.asdict(self.config), "sustain": list(self.config.sustain)}
+        return seal(
+            {
+                "kind": KIND,
+                "version": VERSION,
+                "metrics": list(self.metrics),
+                "config": config,
+                "last": None if math.isnan(self.last) else self.last,
+                "late": self.late,
+                "cell": [self._start, self._end, *map(float, self._places)],
+                "first": pack(np.nan_to_num(self._first, nan=_NEVER)),
+                **{name: pack(getattr(self, f"_{name}")) for name in (*_GRIDS, *_LINES)},
+            }
+        )
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Make it anew from what :meth:`to_dict` gave.
+
+        Raises:
+            StateError: if the record is of another kind or version, or damaged.
+        """
+        saved = check_seal(data, KIND, VERSION)
+        metrics = saved.items("metrics")
+        if not all(isinstance(name, str) for name in metrics):
+            raise saved.wrong("a metric is no text")
+        try:
+            made = cls(metrics, saved.settings("config", BaselineConfig))
+        except ConfigError as error:
+            raise saved.wrong(str(error)) from error
+        for name, dimensions in [*((name, 2) for name in _GRIDS), *((name, 1) for name in (*_LINES, "first"))]:
+            array = unpack(saved, name, "<f8", dimensions)
+            if array.shape != getattr(made, f"_{name}").shape or not np.isfinite(array).all():
+                raise saved.wrong(f"{name} is of another shape, or not finite")
+            setattr(made, f"_{name}", array)
+        made._first = np.where(made._first == _NEVER, math.nan, made._first)
+        made._resume(saved.optional("last"), saved.count("late"), saved.numbers("cell", 5))
+        return made
+
+    def _resume(self, last: float | None, late: int, cell: list[float]) -> None:
+        """Go on in the cell of time in which it was saved."""
+        self.last, self.late = math.nan if last is None else last, late
+        self._start, self._end = cell[:2]
+        bucket, kind, day = (int(place) for place in cell[2:])
+        rows = len(self._means)
+        self._places = (min(max(bucket, 0), rows - 1), min(max(kind, 0), rows - 1), day)
+        if last is not None:
+            self._expected, self._inverse = self._usual(*self._places[:2])

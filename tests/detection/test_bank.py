@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
 import pytest
 
 from selfheal.detection import BaselineBank, BaselineConfig, SeasonalBaseline
-from selfheal.errors import ConfigError
+from selfheal.detection.arrays import seal
+from selfheal.errors import ConfigError, StateError
 
 DAY = 86_400.0
 START = 1_709_251_200.0
@@ -97,3 +99,32 @@ def test_names_are_needed_and_each_once(metrics: list[str]) -> None:
     """Neither no metric nor two of one name are accepted."""
     with pytest.raises(ConfigError, match="at least one name"):
         BaselineBank(metrics)
+
+
+@pytest.mark.parametrize("days", [0.0, 0.4, 3.01, 16.0])
+def test_what_was_saved_goes_on_as_if_nothing_had_happened(days: float) -> None:
+    """Saved in the middle of a cell, or of nothing: both then judge alike, to the last bit."""
+    values = ticks(18)
+    bank, upto = BaselineBank(METRICS), int(days * 288)
+    for n in range(upto):
+        bank.learn(START + n * STEP, values[n])
+    other = BaselineBank.from_dict(json.loads(json.dumps(bank.to_dict())))
+    for n in range(upto, upto + 300):
+        assert (bank.update(START + n * STEP, values[n]) == other.update(START + n * STEP, values[n])).all()
+    assert json.dumps(bank.to_dict()) == json.dumps(other.to_dict())
+
+
+def test_a_damaged_record_is_refused() -> None:
+    """Another kind or version, other metrics, or one changed number: refused by name."""
+    bank = BaselineBank(["a", "b"])
+    for n in range(600):
+        bank.learn(START + n * STEP, np.array([1.0, float(n % 7)]))
+    record = bank.to_dict()
+    wrong = [{**record, "kind": "other"}, {**record, "version": 2}, {**record, "late": 3}, {**record, "metrics": ["a"]}]
+    for data in [*wrong, {key: value for key, value in record.items() if key != "means"}, {}]:
+        with pytest.raises(StateError, match="baseline_bank"):
+            BaselineBank.from_dict(data)
+    resealed = {key: value for key, value in record.items() if key != "checksum"}
+    for data in [{**resealed, "metrics": ["a", "a"]}, {**resealed, "metrics": ["a"]}, {**resealed, "metrics": [1, 2]}]:
+        with pytest.raises(StateError, match="baseline_bank"):
+            BaselineBank.from_dict(seal(data))

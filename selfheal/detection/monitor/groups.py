@@ -1,0 +1,159 @@
+"""Several metrics judged together, and many judged at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from selfheal.detection.gate import AlertGate, GateConfig
+from selfheal.detection.monitor.learners import Gated, Learning, News, Past
+from selfheal.detection.monitor.signals import ANOMALY, Ended, Series, about, anomaly
+from selfheal.detection.protocols import MultivariateDetector
+from selfheal.detection.saved import Saved
+from selfheal.errors import ConfigError
+from selfheal.events import Severity
+
+KIND, VERSION = "group_learner", 1
+GROUP_GATE = GateConfig(budget_per_day=0.2, hold=1.0)
+"""As the default one, but without a memory of what was scored lately.
+
+The score of several metrics is taken over the latest few steps, so that it rises over several: the level of a gate with
+a memory would rise along with it, and nothing would ever be above that.
+"""
+
+
+class GroupLearner:
+    """One detector over several metrics of a target: the composite one, an isolation forest, a one-class SVM.
+
+    Its alert has the name of the learner as metric and the score as value, and tells which metrics contributed. While
+    an alert is open on one of those that contributed most, it is evidence of that alert.
+
+    Args:
+        detector: with the names of its metrics.
+        target: whose they are, and that of its alerts.
+        series: from its metrics to series elsewhere (``{"cpu": ("cpu_percent", "web-1")}``); the others are those of
+            the same name on ``target``.
+        gate: when an alarm is raised and cleared.
+        severity: of its alerts.
+        name: what it is called.
+
+    Raises:
+        ConfigError: if ``detector`` is none, or ``series`` names metrics that it does not look at.
+    """
+
+    def __init__(
+        self,
+        detector: MultivariateDetector,
+        target: str = "",
+        *,
+        series: Mapping[str, Series] | None = None,
+        gate: GateConfig = GROUP_GATE,
+        severity: Severity = Severity.WARNING,
+        name: str = "composite",
+    ) -> None:
+        if not isinstance(detector, MultivariateDetector):
+            raise ConfigError("GroupLearner.detector", detector, "a detector of several metrics")
+        given = dict(series or {})
+        if set(given) - set(detector.metrics):
+            raise ConfigError("GroupLearner.series", sorted(given), f"some of the metrics {detector.metrics}")
+        self.name = name
+        self._detector = detector
+        self._target = target
+        self._series = {metric: given.get(metric, (metric, target)) for metric in detector.metrics}
+        self._severity = Severity(severity)
+        self._gated = Gated(AlertGate(gate))
+
+    def step(self, t: float, values: Mapping[Series, float], past: Past) -> News:
+        """Judge and learn the metrics of one step; those that are missing are unknown in it."""
+        x = {metric: values[series] for metric, series in self._series.items() if series in values}
+        if not x:
+            return []
+        if not self._gated.steps:
+            self._warm_up(past)
+        verdict = self._detector.score(t, x)
+        change = self._gated.take(t, verdict)
+        self._detector.learn(t, x, self._gated.gate.learning_weight(t))
+        self._refit()
+        key = (self.name, f"{ANOMALY}|{self._target}|{self.name}")
+        if change == "cleared":
+            return [Ended(key=key, message="the metrics are together as usual again")]
+        if not self._gated.gate.active:
+            return []
+        signal = anomaly(
+            self.name,
+            (self.name, self._target),
+            verdict,
+            self._gated.alarm_since if not math.isnan(self._gated.alarm_since) else t,
+            value=verdict.score,
+            severity=self._severity,
+            covers=frozenset(self._series[metric] for metric in about(verdict.reasons)),
+            fresh=verdict.score >= self._gated.gate.threshold(self._gated.step),
+        )
+        return [signal]
+
+    def states(self) -> tuple[Learning, ...]:
+        """How far it has come."""
+        return (self._gated.learning(self.name, (self.name, self._target)),)
+
+    def usual(self, series: Series, t: float) -> tuple[float, float] | None:
+        """It does not know single series well enough to tell."""
+        return None
+
+    def _warm_up(self, past: Past) -> None:
+        steps: dict[float, dict[str, float]] = {}
+        for metric, series in self._series.items():
+            for t, value in past(series):
+                steps.setdefault(t, {})[metric] = value
+        history = sorted(steps.items())
+        for t, x in history:
+            self._detector.learn(t, x)
+            self._refit()
+        self._gated.steps = len(history)
+        self._gated.since = history[0][0] if history else math.nan
+
+    def _refit(self) -> None:
+        """Fit anew if it is time and the detector leaves that to its owner: nobody waits here."""
+        due = getattr(self._detector, "refit_due", None)
+        refit = getattr(self._detector, "refit", None)
+        if due is not None and refit is not None and due():
+            refit()
+
+    def to_dict(self) -> dict[str, Any]:
+        """What was learnt."""
+        gated = self._gated
+        return {
+            "kind": KIND,
+            "version": VERSION,
+            "detector": self._detector.to_dict(),
+            "gate": gated.gate.to_dict(),
+            "since": None if math.isnan(gated.since) else gated.since,
+            "alarm_since": None if math.isnan(gated.alarm_since) else gated.alarm_since,
+            "steps": gated.steps,
+            "step": gated.step,
+        }
+
+    def load(self, data: Mapping[str, Any]) -> tuple[str, ...]:
+        """Take over what was learnt, if the settings are the same."""
+        saved = Saved(data, KIND, VERSION)
+        was, gate = saved.part("detector"), AlertGate.from_dict(saved.part("gate"))
+        now = self._detector.to_dict()
+        if not same(was, now, ("kind", "metrics", "config")) or gate.config != self._gated.gate.config:
+            return (f"learner {self.name} learns anew: its settings differ now",)
+        since, alarm_since = saved.optional("since"), saved.optional("alarm_since")
+        gated = Gated(gate, steps=saved.count("steps"), step=saved.number("step", 0.0))
+        gated.since = math.nan if since is None else since
+        gated.alarm_since = math.nan if alarm_since is None else alarm_since
+        self._detector, self._gated = type(self._detector).from_dict(was), gated
+        return ()
+
+
+def same(one: Mapping[str, Any], other: Mapping[str, Any], keys: Iterable[str]) -> bool:
+    """Whether two records have the same under some keys, tuples and lists being alike."""
+    return all(_plain(one.get(key)) == _plain(other.get(key)) for key in keys)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
