@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import attrs
@@ -23,18 +23,32 @@ class Bound:
     """A time within which something has to happen, and what it is made of.
 
     Args:
-        seconds: the time, slack included.
-        made_of: in words, with the settings it follows from.
+        parts: name → seconds of the settings it follows from.
+        slack: seconds for what no setting decides.
     """
 
-    seconds: float
-    made_of: str
+    parts: Mapping[str, float] = attrs.field(factory=dict)
+    slack: float = 0.0
 
     @classmethod
     def of(cls, slack: float = SLACK, **parts: float) -> Bound:
         """The sum of ``parts``, named as they are, and of the slack."""
-        told = [f"{name.replace('_', ' ')} {seconds:g}" for name, seconds in parts.items()]
-        return cls(seconds=sum(parts.values()) + slack, made_of=" + ".join([*told, f"slack {slack:g}"]))
+        return cls(parts=parts, slack=slack)
+
+    @property
+    def seconds(self) -> float:
+        """The time, slack included."""
+        return sum(self.parts.values()) + self.slack
+
+    @property
+    def made_of(self) -> str:
+        """In words, with the settings it follows from."""
+        told = [f"{name.replace('_', ' ')} {seconds:g}" for name, seconds in self.parts.items()]
+        return " + ".join([*told, f"slack {self.slack:g}"])
+
+    def with_patience(self, patience: float) -> Bound:
+        """With a slack so many times as long."""
+        return attrs.evolve(self, slack=self.slack * patience)
 
 
 @attrs.frozen(kw_only=True)
@@ -116,12 +130,14 @@ class Trial:
         fault: in words.
         story: tells it.
         count: called at each step, to remember the processes there are.
+        patience: how many times as long the slack of each bound is.
     """
 
-    def __init__(self, fault: str, story: Story, count: Callable[[], None]) -> None:
+    def __init__(self, fault: str, story: Story, count: Callable[[], None], patience: float = 1.0) -> None:
         self.fault = fault
         self.story = story
         self._count = count
+        self._patience = patience
         self._seen: tuple[float, Bound] | None = None
         self._ended: tuple[float, Bound, str] | None = None
         self._wrong: list[str] = []
@@ -135,12 +151,14 @@ class Trial:
     def seen(self, told: str, seconds: float, bound: Bound) -> None:
         """It was noticed."""
         self._count()
+        bound = bound.with_patience(self._patience)
         self._seen = (seconds, bound)
         self.story.tell(f"seen after {seconds:.2f} s (bound {bound.seconds:.1f} s = {bound.made_of}): {told}")
 
     def ended(self, told: str, seconds: float, bound: Bound) -> None:
         """It was repaired, or given up."""
         self._count()
+        bound = bound.with_patience(self._patience)
         self._ended = (seconds, bound, told)
         self.story.tell(f"ended after {seconds:.2f} s (bound {bound.seconds:.1f} s = {bound.made_of}): {told}")
 
@@ -152,7 +170,7 @@ class Trial:
 
     def row(self, error: str = "") -> Row:
         """The result, in the table's words."""
-        nothing = Bound(seconds=0.0, made_of="")
+        nothing = Bound()
         seen, seen_bound = self._seen or (float("inf"), nothing)
         ended, ended_bound, how = self._ended or (float("inf"), nothing, "")
         wrong = [*self._wrong, *([error] if error else [])]
@@ -173,11 +191,13 @@ class Results:
 
     Args:
         story: tells them.
+        patience: how many times as long the slack of each bound is.
     """
 
-    def __init__(self, story: Story) -> None:
+    def __init__(self, story: Story, patience: float = 1.0) -> None:
         self.rows: list[Row] = []
         self._story = story
+        self._patience = patience
         self._processes: set[psutil.Process] = set()
 
     def count(self) -> None:
@@ -193,7 +213,7 @@ class Results:
     def trial(self, fault: str) -> Iterator[Trial]:
         """Run one trial; what had to happen and did not is a row that failed, and the next trial goes on."""
         self._story.chapter(fault)
-        trial, error = Trial(fault, self._story, self.count), ""
+        trial, error = Trial(fault, self._story, self.count, self._patience), ""
         try:
             yield trial
         except (NotSeenError, OSError) as failure:

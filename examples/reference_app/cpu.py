@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 from collections import deque
 from pathlib import Path
 
@@ -55,7 +56,12 @@ class CpuMeter:
 def waited(pid: int) -> float:
     """Seconds for which the threads of a process were ready to run and had no CPU; 0 where the system does not tell."""
     nanoseconds = 0
-    for told in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+    tasks = Path(f"/proc/{pid}/task")
+    try:
+        threads = os.listdir(tasks)
+    except OSError:  # that process has ended
+        return 0.0
+    for thread in threads:
         with contextlib.suppress(OSError):  # that thread has ended
-            nanoseconds += int(told.read_text().split()[1])
+            nanoseconds += int((tasks / thread / "schedstat").read_text().split()[1])
     return nanoseconds / 1e9

@@ -95,7 +95,7 @@ class RunningApp:
             raise RuntimeError("the app was not started")
         return self._process
 
-    def start(self, within: float = 20.0) -> None:
+    def start(self, within: float = 60.0) -> None:
         """Start it and wait until it answers.
 
         Raises:
@@ -183,7 +183,7 @@ class RunningApp:
         fresh.write_text(edited)
         fresh.replace(settings)
 
-    def wait_for(self, condition: Callable[[], object], what: str, within: float = 20.0) -> None:
+    def wait_for(self, condition: Callable[[], object], what: str, within: float = 60.0) -> None:
         """Look every 20 ms until ``condition()`` is true; an app that does not answer counts as not yet.
 
         Raises:
@@ -202,7 +202,7 @@ class RunningApp:
         process = psutil.Process(self.process.pid)
         return [process, *process.children(recursive=True)]
 
-    def end(self, number: signal.Signals = signal.SIGTERM, within: float = 20.0) -> str:
+    def end(self, number: signal.Signals = signal.SIGTERM, within: float = 60.0) -> str:
         """Signal it, wait for its end and return the rest of its output. ``returncode`` is then known.
 
         Raises:
@@ -240,7 +240,7 @@ class RunningApp:
 
     @staticmethod
     def _request(port: int, method: str, path: str, body: Json | None, headers: dict[str, str]) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         sent = None if body is None else json.dumps(body)
         try:
             connection.request(method, path, sent, {"Content-Type": "application/json", **headers})
@@ -250,7 +250,7 @@ class RunningApp:
             connection.close()
 
 
-def survivors(family: list[psutil.Process], within: float = 5.0) -> list[int]:
+def survivors(family: list[psutil.Process], within: float = 30.0) -> list[int]:
     """Ids of those that still run after ``within`` seconds."""
     _, alive = psutil.wait_procs(family, timeout=within)
     return [process.pid for process in alive if _runs(process)]

@@ -17,6 +17,7 @@ from selfheal import ExponentialBackoff, Healer
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.timeout(600)
 def test_all_sixteen_proofs_hold() -> None:
     """The command prints each scenario twice and ends with exit code 0."""
     done = subprocess.run(
@@ -24,7 +25,7 @@ def test_all_sixteen_proofs_hold() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=500,
         check=False,
     )
 
