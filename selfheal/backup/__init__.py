@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from selfheal.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from selfheal.backup.damages import Damage as Damage
+    from selfheal.backup.damages import Verification as Verification
     from selfheal.backup.manifest import Entry as Entry
     from selfheal.backup.manifest import Manifest as Manifest
     from selfheal.backup.manifest import ManifestLimits as ManifestLimits
@@ -20,10 +22,13 @@ if TYPE_CHECKING:
     from selfheal.backup.sections import Section as Section
     from selfheal.backup.store import BackupStore as BackupStore
     from selfheal.backup.sums import read_sums as read_sums
+    from selfheal.backup.sums_verifying import verify_sums as verify_sums
+    from selfheal.backup.verifying import verify as verify
 
 _HOME = {
     "BackupRecord": "records",
     "BackupStore": "store",
+    "Damage": "damages",
     "Entry": "manifest",
     "Manifest": "manifest",
     "ManifestLimits": "manifest",
@@ -31,15 +36,19 @@ _HOME = {
     "Section": "sections",
     "SectionManifest": "manifest",
     "Skipped": "manifest",
+    "Verification": "damages",
     "VerificationRecord": "records",
     "manifest_bytes": "manifest",
     "read_manifest": "manifest",
     "read_sums": "sums",
+    "verify": "verifying",
+    "verify_sums": "sums_verifying",
 }
 
 __all__ = [
     "BackupRecord",
     "BackupStore",
+    "Damage",
     "Entry",
     "Manifest",
     "ManifestLimits",
@@ -47,10 +56,13 @@ __all__ = [
     "Section",
     "SectionManifest",
     "Skipped",
+    "Verification",
     "VerificationRecord",
     "manifest_bytes",
     "read_manifest",
     "read_sums",
+    "verify",
+    "verify_sums",
 ]
 
 __getattr__, __dir__ = lazy_names(__name__, _HOME, globals())

@@ -34,18 +34,26 @@ class Pruned:
     problems: dict[str, str]
 
 
-def proven(records: Collection[VerificationRecord]) -> set[str]:
-    """The backups of which every byte was read and found right, and nothing found wrong since.
+def proven(records: Collection[VerificationRecord]) -> dict[str, float]:
+    """The backups of which every byte was read and found right, and nothing found wrong since; with when that was.
 
     Args:
         records: of a store, oldest first.
     """
-    good: set[str] = set()
+    good: dict[str, float] = {}
+    parts: dict[tuple[str, int], set[int]] = {}
     for record in records:
+        key = (record.id, record.share)
         if not record.ok:
-            good.discard(record.id)
+            good.pop(record.id, None)
+            parts = {other: seen for other, seen in parts.items() if other[0] != record.id}
         elif record.kind in _FULL:
-            good.add(record.id)
+            good[record.id] = record.at
+        elif record.kind == "rolling":
+            parts.setdefault(key, set()).add(record.part)
+            if len(parts[key]) >= record.share:
+                good[record.id] = record.at
+                del parts[key]
     return good
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from selfheal.backup.creating import Creation
 from selfheal.backup.entries import MANIFEST_NAME, Manifest, ManifestLimits
-from selfheal.backup.manifest import read_manifest
 from selfheal.backup.naming import moment_of, order_of, time_of
-from selfheal.backup.parsing import parse_head
+from selfheal.backup.parsing import parse_head, parse_manifest, read_bounded
 from selfheal.backup.progress import Progress
 from selfheal.backup.records import BackupRecord, VerificationRecord, read_records
 from selfheal.backup.sections import Section
 from selfheal.backup.storage import clean, lock, make_directory
+from selfheal.backup.writing import manifest_digest
 from selfheal.clock import SYSTEM_CLOCK, Clock
 from selfheal.errors import BackupError, ConfigError, ManifestRefusedError, NotFoundError
 from selfheal.events import DEFAULT_BUS, EventBus
@@ -196,11 +196,16 @@ class BackupStore:
             ManifestRefusedError: if the manifest is not believed.
             OSError: if it cannot be read.
         """
+        return self.read(id)[0]
+
+    def read(self, id: str) -> tuple[Manifest, str]:
+        """The manifest of a backup, checked, and the digest of its file; raises what :meth:`manifest` raises."""
         path = self.path(id) / MANIFEST_NAME
-        manifest = read_manifest(path, self._key, limits=self.limits)
+        content = read_bounded(path, self.limits)
+        manifest = parse_manifest(content, str(path), self._key, limits=self.limits)
         if manifest.id != id:
             raise ManifestRefusedError(str(path), f"it is that of the backup {manifest.id}")
-        return manifest
+        return manifest, manifest_digest(content)
 
     @property
     def records(self) -> tuple[VerificationRecord, ...]:
