@@ -52,7 +52,7 @@ scenarios: $(STAMP)-run ## Prove the eight scenarios, on the virtual clock and o
 bench: $(STAMP)-bench ## Measure everything that has a gate beside its peers.
 	$(BIN)/python -m benchmarks
 
-bench-detect: $(STAMP)-bench ## Measure detection; DATA=folder also judges recorded series (nab/ as in numenta/NAB).
+bench-detect: $(STAMP)-bench ## Measure detection; DATA=folder judges recorded series too (in nab/, asd/, smd/, services/).
 	$(BIN)/python -m benchmarks.bench_detect $(if $(DATA),--data '$(DATA)')
 
 fuzz: $(STAMP)-dev ## Try to break conditions and strategy files, FUZZ_FOR seconds each (default 60).
