@@ -43,6 +43,10 @@ from selfheal.errors import (
     RegistryStoppedError,
     ResetNeededError,
     ResetRefusedError,
+    RestoreError,
+    RestoreFailedError,
+    RestoreRefusedError,
+    RestoreStuckError,
     ResumeRefusedError,
     SagaError,
     SectionRefusedError,
@@ -104,6 +108,26 @@ TOLD: list[tuple[SelfhealError, str]] = [
         ManifestRefusedError("hashes.json", "it has a component '..'", "../passwd"),
         "manifest hashes.json is refused: '../passwd': it has a component '..'. Nothing of it was used.",
     ),
+    (
+        RestoreRefusedError("20261121T033000Z", ["there is not enough space", "the target is read-only"]),
+        "restore of 20261121T033000Z was not begun, nothing was changed: there is not enough space; "
+        "the target is read-only.",
+    ),
+    (
+        RestoreFailedError("20261121T033000Z", "the probe failed", "rolled_back", "state/report.md"),
+        "restore of 20261121T033000Z failed, and the previous state was put back: the probe failed. "
+        "Report: state/report.md",
+    ),
+    (
+        RestoreFailedError("20261121T033000Z", "no space left", "discarded"),
+        "restore of 20261121T033000Z failed, and no target was touched: no space left.",
+    ),
+    (
+        RestoreStuckError("20261121T033000Z", "'data' is in its place and in 'previous'", "Call recover()."),
+        "restore of 20261121T033000Z stands still, nothing was removed: 'data' is in its place and in 'previous'. "
+        "Call recover().",
+    ),
+    (RestoreError("20261121T033000Z", "it cannot be told"), "20261121T033000Z: it cannot be told."),
     (
         SectionRefusedError("data", "two names differ only in case", ["A", "a"]),
         "section 'data': two names differ only in case ('A', 'a'). No backup was made.",

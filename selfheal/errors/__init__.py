@@ -42,6 +42,10 @@
     ├── BackupError                         something about backups did not work out; what was there is still there
     │   ├── BackupBusyError                 another process writes the store of backups
     │   ├── ManifestRefusedError            a manifest is not believed; nothing of it was used
+    │   ├── RestoreError                    a restore did not do what was asked for
+    │   │   ├── RestoreFailedError          it failed, and everything is as it was before
+    │   │   ├── RestoreRefusedError         it was not begun; nothing was changed
+    │   │   └── RestoreStuckError           it is neither done nor undone, and needs a person
     │   └── SectionRefusedError             a section cannot be backed up as it is; no backup was made
     ├── NotFoundError (KeyError)            no breaker, task or flag of this name; lists those there are
     └── StateError                          a stored record cannot be read or written
@@ -86,6 +90,7 @@ from selfheal.errors.levers import (
     RateLimitedError,
 )
 from selfheal.errors.queues import PoolFailedError, QueueClosedError, QueueFullError
+from selfheal.errors.restoring import RestoreError, RestoreFailedError, RestoreRefusedError, RestoreStuckError
 from selfheal.errors.supervision import (
     ResetNeededError,
     StateDirTakenError,
@@ -133,6 +138,10 @@ __all__ = [
     "RegistryStoppedError",
     "ResetNeededError",
     "ResetRefusedError",
+    "RestoreError",
+    "RestoreFailedError",
+    "RestoreRefusedError",
+    "RestoreStuckError",
     "ResumeRefusedError",
     "SagaError",
     "SectionRefusedError",
