@@ -225,7 +225,9 @@ class BackupRoutine:
     def _last_night(self, at: str, zone: datetime.tzinfo | None) -> datetime.date:
         """The date for which the newest backup counts: one made before the time of day is that of the day before."""
         newest = self.standing().newest
-        made = datetime.datetime.fromtimestamp(0.0 if newest is None else newest, zone)
+        if newest is None:
+            return datetime.date(1970, 1, 1)
+        made = datetime.datetime.fromtimestamp(newest, zone)
         early = made.strftime("%H:%M") < at.zfill(5)
         return made.date() - datetime.timedelta(days=1) if early else made.date()
 

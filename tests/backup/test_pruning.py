@@ -83,10 +83,19 @@ def test_pinned_ones_stay(tmp_path: Path) -> None:
 
 def test_proven_is_what_was_read_whole_and_not_found_wrong_since() -> None:
     """A quick look proves nothing; damage found by any look takes it back, and a whole look gives it again."""
-    assert proven([record("a"), record("b", kind="quick"), record("c", kind="restore")]) == {"a", "c"}
-    assert proven([record("a"), record("a", ok=False, kind="quick")]) == set()
-    assert proven([record("a", ok=False), record("a", kind="quick")]) == set()
-    assert proven([record("a", ok=False), record("a")]) == {"a"}
+    assert proven([record("a"), record("b", kind="quick"), record("c", kind="restore")]).keys() == {"a", "c"}
+    assert proven([record("a"), record("a", ok=False, kind="quick")]) == {}
+    assert proven([record("a", ok=False), record("a", kind="quick")]) == {}
+    assert proven([record("a", ok=False), record("a")]) == {"a": 0.0}
+
+
+def test_all_parts_of_a_rolling_one_prove_too() -> None:
+    """Each part once, none of it damaged in between; parts of another number of parts do not count."""
+    parts = [VerificationRecord("a", "rolling", float(part), True, {}, share=3, part=part) for part in range(3)]
+    other = VerificationRecord("a", "rolling", 9.0, True, {}, share=2, part=1)
+    assert proven([*parts[:2], other]) == {}
+    assert proven(parts) == {"a": 2.0}
+    assert proven([*parts[:2], record("a", ok=False), parts[2]]) == {}
 
 
 def test_cut_off_anywhere_each_backup_is_whole_or_out_of_sight(tmp_path: Path) -> None:
