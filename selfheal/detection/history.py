@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
-import logging
 import math
 import os
-import tempfile
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
@@ -17,14 +12,12 @@ from typing import Any, NamedTuple
 
 import attrs
 
+from selfheal.detection.kept import Kind, read_kept, set_aside, write_kept
 from selfheal.errors import StateError
 from selfheal.validators import between
 
-logger = logging.getLogger("selfheal.detection.history")
-
 KIND = "selfheal history"
-VERSION = 1
-MOST_BYTES = 512 * 2**20
+FORMAT = Kind(KIND, 1, "history")
 
 
 class Point(NamedTuple):
@@ -150,19 +143,19 @@ class History:
                     found.setdefault(point.number, {})[key] = point.mean
         return dict(sorted(found.items()))
 
+    def copy(self) -> History:
+        """The same, for somebody else: what comes in here later is not in it."""
+        made = History(self.config)
+        made._series = OrderedDict((key, points.copy()) for key, points in self._series.items())
+        return made
+
     def save(self, path: str | Path) -> None:
         """Write everything to a file, readable for its owner alone; it is there whole, or the old one stays.
 
         Raises:
             StateError: if it cannot be written.
         """
-        file = Path(path)
-        body = json.dumps(self._data(), separators=(",", ":"), allow_nan=False).encode()
-        head = {"kind": KIND, "version": VERSION, "sha256": hashlib.sha256(body).hexdigest(), "bytes": len(body)}
-        try:
-            _replace(file, json.dumps(head).encode() + b"\n" + body + b"\n")
-        except OSError as error:
-            raise _wrong(file, f"it cannot be written: {error.strerror or error}") from None
+        write_kept(Path(path), FORMAT, self._data())
 
     @classmethod
     def load(cls, path: str | Path, config: HistoryConfig | None = None) -> History:
@@ -177,7 +170,7 @@ class History:
         """
         file = Path(path)
         made = cls(config)
-        made._take(_read(file), file)
+        made._take(read_kept(file, FORMAT), file)
         return made
 
     @classmethod
@@ -194,14 +187,7 @@ class History:
             return cls.load(file, config)
         except StateError as error:
             made = cls(config)
-            made.refused = str(error)
-        aside = file.with_name(file.name + ".refused")
-        try:
-            os.replace(file, aside)
-        except OSError as error:
-            logger.error("%s Learning begins anew; the file cannot be set aside (%s).", made.refused, error.strerror)
-        else:
-            logger.error("%s Learning begins anew; the file is set aside as %s.", made.refused, aside)
+            made.refused = set_aside(file, error)
         return made
 
     def _room(self, key: tuple[str, str]) -> deque[Point]:
@@ -246,50 +232,5 @@ def _point(row: Any) -> Point:
     return Point(number, float(mean), float(low), float(high), n)
 
 
-def _read(file: Path) -> Mapping[str, Any]:
-    """The content of a file whose checksum holds."""
-    try:
-        with file.open("rb") as opened:
-            found = opened.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise _wrong(file, f"it cannot be read: {error.strerror or error}") from None
-    if len(found) > MOST_BYTES:
-        raise _wrong(file, f"it is larger than {MOST_BYTES} bytes")
-    first, _, rest = found.partition(b"\n")
-    body = rest.removesuffix(b"\n")
-    try:
-        head = json.loads(first)
-        kind, version, length, digest = head["kind"], head["version"], head["bytes"], head["sha256"]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        raise _wrong(file, "it does not begin as one") from None
-    if kind != KIND or version != VERSION:
-        raise _wrong(file, f"it is {kind!r} version {version!r}; known is {KIND!r} version {VERSION}")
-    if len(body) != length or hashlib.sha256(body).hexdigest() != digest:
-        raise _wrong(file, "it is damaged: its checksum does not hold")
-    data = json.loads(body)
-    if not isinstance(data, dict):
-        raise _wrong(file, "its content is no table")
-    return data
-
-
-def _replace(file: Path, content: bytes) -> None:
-    handle, beside = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-    try:
-        with open(handle, "wb") as opened:
-            opened.write(content)
-            opened.flush()
-            os.fsync(opened.fileno())
-        os.replace(beside, file)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(beside)
-        raise
-    directory = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
 def _wrong(file: Path, why: str) -> StateError:
-    return StateError(str(file), "history", why)
+    return FORMAT.wrong(file, why)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import math
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -18,13 +17,14 @@ from selfheal.clock import SYSTEM_CLOCK, Clock
 from selfheal.configuring import structure
 from selfheal.errors import ConfigError
 from selfheal.events import Alert, Severity
+from selfheal.events.files import FILE_NAME, alert_data, write_alerts
 from selfheal.policies.windows import moment_of
 from selfheal.validators import between
 
+__all__ = ["FILE_NAME", "AlertFile", "AlertFileConfig", "AlertFileSnapshot", "write_alerts"]
+
 logger = logging.getLogger("selfheal.alert_file")
 
-FILE_NAME = "anomaly_alert_latest.json"
-"""What the file is called where nobody says otherwise."""
 _REMEMBERED = 10_000
 _RACY = 2.0
 """Seconds after a change in which another one may leave the same time stamp on the file."""
@@ -286,7 +286,7 @@ class AlertFile:
     def _is_new(self, alert: Alert) -> bool:
         import hashlib  # only where there are alerts
 
-        said = json.dumps(_data(alert), sort_keys=True).encode()
+        said = json.dumps(alert_data(alert), sort_keys=True).encode()
         digest = hashlib.sha256(said).digest()
         if digest in self._seen:
             self._counts.repeated += 1
@@ -301,41 +301,6 @@ class AlertFile:
         self._counts.stale += age > self.config.max_age
         self._counts.future += -age > self.config.max_future
         return -self.config.max_future <= age <= self.config.max_age
-
-
-def write_alerts(path: str | Path, alerts: Iterable[Alert], *, clock: Clock = SYSTEM_CLOCK) -> None:
-    """Leave alerts in a file for an :class:`AlertFile`; a reader sees the old file or the new one, never a half.
-
-    Args:
-        path: the file; its directory has to be there. What was in it is replaced.
-        alerts: what to write. One that has no time (``at`` is 0) gets the time of now.
-        clock: gives the time of now.
-
-    Raises:
-        OSError: if it cannot be written; the old file is still there then.
-    """
-    import tempfile  # only who writes pays
-
-    wall = clock.wall()
-    told = [_data(alert if alert.at else attrs.evolve(alert, at=wall)) for alert in alerts]
-    data = json.dumps({"alerts": told}, allow_nan=False, indent=1).encode()
-    file = Path(path)
-    fd, beside = tempfile.mkstemp(prefix=".alerts-", suffix=".tmp", dir=file.parent)
-    try:
-        with os.fdopen(fd, "wb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(beside, file)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(beside)
-        raise
-
-
-def _data(alert: Alert) -> dict[str, Any]:
-    value = alert.value if math.isfinite(alert.value) else None
-    return {**attrs.asdict(alert), "value": value, "severity": alert.severity.value}
 
 
 def _looks(found: os.stat_result) -> tuple[int, ...]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -46,6 +47,11 @@ class TaskFailureWatch(Quiet):
         self._open = OpenFindings(rule.name, rule.TYPE)
         self._tasks: OrderedDict[str, _Task] = OrderedDict()
 
+    @property
+    def name(self) -> str:
+        """Of the rule."""
+        return self._rule.name
+
     def observe(self, sample: Sample) -> list[Finding]:
         """Take one attempt."""
         if sample.metric != self._rule.metric or math.isnan(sample.value):
@@ -75,6 +81,28 @@ class TaskFailureWatch(Quiet):
         """The task is gone."""
         self._tasks.pop(target, None)
         return self._open.end(target, t, f"task {target} is gone")
+
+    def to_dict(self, at: float) -> dict[str, Any]:
+        """How often each task has failed, as JSON data; times as seconds before ``at``."""
+        return {
+            name: [task.before, task.before_failed, max(at - task.learnt_at, 0.0)]
+            for name, task in self._tasks.items()
+            if task.before > 0.0
+        }
+
+    def load(self, data: Mapping[str, Any], at: float, ago: float) -> None:
+        """Take over what :meth:`to_dict` gave ``ago`` seconds before ``at``.
+
+        Raises:
+            ValueError: if it is not that; nothing is taken over then.
+        """
+        known: dict[str, _Task] = {}
+        for name, row in tuple(data.items())[-_MOST_TASKS:]:
+            before, failed, since = (float(number) for number in row)
+            if not (math.isfinite(before) and math.isfinite(since) and 0.0 <= failed <= before and since >= 0.0):
+                raise ValueError(f"{name!r} has no such past: {row!r}")
+            known[name] = _Task(before=before, before_failed=failed, learnt_at=at - ago - since)
+        self._tasks.update(known)
 
     def _task(self, name: str) -> _Task:
         task = self._tasks.get(name)

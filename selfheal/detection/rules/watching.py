@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from selfheal.detection.history import History
@@ -74,6 +74,23 @@ class RuleWatch:
         for watch in self._watches:
             if isinstance(watch, LeakWatch):
                 watch.warm_start(history, at)
+
+    def to_dict(self, at: float) -> dict[str, Any]:
+        """What rules learnt by themselves (how often tasks fail), as JSON data; what is open is not in it."""
+        return {watch.name: watch.to_dict(at) for watch in self._watches if isinstance(watch, TaskFailureWatch)}
+
+    def load(self, data: Mapping[str, Any], at: float, ago: float) -> None:
+        """Take over what :meth:`to_dict` gave ``ago`` seconds before now (``at``: monotonic seconds).
+
+        Raises:
+            ValueError: if it is not that.
+        """
+        for watch in self._watches:
+            if isinstance(watch, TaskFailureWatch) and watch.name in data:
+                try:
+                    watch.load(data[watch.name], at, ago)
+                except (TypeError, AttributeError) as error:
+                    raise ValueError(f"rule {watch.name}: {error}") from error
 
     def observe(self, sample: Sample) -> list[Finding]:
         """Take a sample; what began or ended by it."""

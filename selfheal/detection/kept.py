@@ -1,0 +1,122 @@
+"""Files of what was learnt: whole and checked, or refused."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from selfheal.errors import StateError
+
+logger = logging.getLogger("selfheal.detection.kept")
+
+MOST_BYTES = 512 * 2**20
+
+
+class Kind(NamedTuple):
+    """What a file says of itself in its first line.
+
+    Args:
+        name: what it is (``"selfheal history"``).
+        version: of its content.
+        key: what errors call it.
+    """
+
+    name: str
+    version: int
+    key: str
+
+    def wrong(self, file: Path, why: str) -> StateError:
+        """The error that says why a file is refused."""
+        return StateError(str(file), self.key, why)
+
+
+def write_kept(file: Path, kind: Kind, data: Mapping[str, Any]) -> None:
+    """Write JSON data to a file, readable for its owner alone; it is there whole, or the old one stays.
+
+    Raises:
+        StateError: if it cannot be written, or is not made of what JSON has.
+    """
+    try:
+        body = json.dumps(data, separators=(",", ":"), allow_nan=False).encode()
+    except (ValueError, TypeError) as error:
+        raise kind.wrong(file, f"it is not made of what JSON has: {error}") from None
+    digest = hashlib.sha256(body).hexdigest()
+    head = {"kind": kind.name, "version": kind.version, "sha256": digest, "bytes": len(body)}
+    try:
+        replace(file, json.dumps(head).encode() + b"\n" + body + b"\n")
+    except OSError as error:
+        raise kind.wrong(file, f"it cannot be written: {error.strerror or error}") from None
+
+
+def read_kept(file: Path, kind: Kind) -> Mapping[str, Any]:
+    """The content of a file whose checksum holds.
+
+    Raises:
+        StateError: if it is missing, of another kind or version, or damaged in any way.
+    """
+    try:
+        with file.open("rb") as opened:
+            found = opened.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise kind.wrong(file, f"it cannot be read: {error.strerror or error}") from None
+    if len(found) > MOST_BYTES:
+        raise kind.wrong(file, f"it is larger than {MOST_BYTES} bytes")
+    first, _, rest = found.partition(b"\n")
+    body = rest.removesuffix(b"\n")
+    try:
+        head = json.loads(first)
+        name, version, length, digest = head["kind"], head["version"], head["bytes"], head["sha256"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise kind.wrong(file, "it does not begin as one") from None
+    if name != kind.name or version != kind.version:
+        known = f"known is {kind.name!r} version {kind.version}"
+        raise kind.wrong(file, f"it is {name!r} version {version!r}; {known}")
+    if len(body) != length or hashlib.sha256(body).hexdigest() != digest:
+        raise kind.wrong(file, "it is damaged: its checksum does not hold")
+    data = json.loads(body)
+    if not isinstance(data, dict):
+        raise kind.wrong(file, "its content is no table")
+    return data
+
+
+def set_aside(file: Path, error: StateError) -> str:
+    """Keep a refused file for a person to look at, with ``.refused`` at the end of its name, and say so; the reason."""
+    aside = file.with_name(file.name + ".refused")
+    try:
+        os.replace(file, aside)
+    except OSError as failure:
+        logger.error("%s Learning begins anew; the file cannot be set aside (%s).", error, failure.strerror)
+    else:
+        logger.error("%s Learning begins anew; the file is set aside as %s.", error, aside)
+    return str(error)
+
+
+def replace(file: Path, content: bytes) -> None:
+    """Put a file in the place of another, at once and on the disk.
+
+    Raises:
+        OSError: if it cannot be written; the old file is still there then.
+    """
+    handle, beside = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    try:
+        with open(handle, "wb") as opened:
+            opened.write(content)
+            opened.flush()
+            os.fsync(opened.fileno())
+        os.replace(beside, file)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(beside)
+        raise
+    directory = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
