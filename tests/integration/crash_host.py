@@ -52,7 +52,8 @@ class Request(TypedDict, total=False):
 
     ``die_at`` counts the places passed, from 1; ``full_from`` counts appends to the journal, and the disk is full
     from there on, with half of the line written. With ``mended`` it has room again, and a person has looked at
-    everything, after half of the ticks.
+    everything, after half of the ticks. With ``until_observed`` the ticks begin once another one, that was asked to go
+    on ``until_writing``, has said that it observes.
     """
 
     directory: str
@@ -65,6 +66,7 @@ class Request(TypedDict, total=False):
     pause: float
     release: bool
     until_writing: bool
+    until_observed: bool
 
 
 def _turn(knob: str, times: float, do: str = "turn", **more: object) -> dict[str, object]:
@@ -376,6 +378,7 @@ class Life:
     def __init__(self, request: Request) -> None:
         directory = Path(request["directory"])
         self.request = request
+        self._observed = directory / "observed"
         self.places = Places(request.get("die_at", 0))
         self.clock = FakeClock(wall=request["wall"])
         self.world = World(directory, self.places)
@@ -408,6 +411,8 @@ class Life:
         was_dormant = self.engine.healer.dormancy.is_dormant
         recovered = attrs.asdict(self.engine.recover())
         first = self._look()
+        while self.request.get("until_observed") and not self._observed.exists():
+            time.sleep(0.002)
         for tick in range(self.request.get("ticks", 0)):
             if self.request.get("mended") and tick == self.request["ticks"] // 2:
                 self.journal.full_from = 0
@@ -431,8 +436,9 @@ class Life:
     def _observe(self) -> dict[str, Any]:
         """Observe until nobody else writes; then take over."""
         first = self._look()
+        self._observed.touch()
         began = time.monotonic()
-        while not self.journal.writing and time.monotonic() - began < 30:
+        while not self.journal.writing and time.monotonic() - began < 90:
             self.engine.observe("cpu", CPU[self.request["scenario"]](self.world.values), TARGET)
             self.engine.run_once()
             time.sleep(0.002)

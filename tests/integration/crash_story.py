@@ -47,7 +47,7 @@ class Host:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
-        self._process.communicate(timeout=30)
+        self._process.communicate(timeout=100)
 
     def live(self, request: Request) -> tuple[int, Seen]:
         """One life: its exit code, and what it saw if it came to its end."""

@@ -62,14 +62,14 @@ def under_uvicorn(service: Service, *, http: str = "h11", **options: Any) -> Ite
         yield listening.getsockname()[1]
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(60)
         listening.close()
         service.tasks.shutdown()
         assert not thread.is_alive()
 
 
 class _Quiet(WSGIRequestHandler):
-    timeout = 5.0
+    timeout = 30.0
 
     def log_message(self, format: str, *args: Any) -> None:
         """Requests are not written to stderr."""
@@ -85,13 +85,13 @@ def under_wsgiref(service: Service) -> Iterator[int]:
         yield server.server_port
     finally:
         server.shutdown()
-        thread.join(20)
+        thread.join(60)
         server.server_close()
         service.tasks.shutdown()
         assert not thread.is_alive()
 
 
-def talk(port: int, raw: bytes, *, then_close: bool = False, timeout: float = 20.0) -> bytes:
+def talk(port: int, raw: bytes, *, then_close: bool = False, timeout: float = 60.0) -> bytes:
     """Send bytes as they are and read all that comes back; what no HTTP library would send."""
     with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
         connection.sendall(raw)

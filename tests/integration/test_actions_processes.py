@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import psutil
 import pytest
 
 from selfheal.clock import SYSTEM_CLOCK
@@ -27,7 +28,7 @@ ACTIONS = builtin_actions()
 STUBBORN = (
     "import signal,sys,time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
 )
-QUIET = "print('up', flush=True); import time; time.sleep(600)"
+QUIET = "import time; print('up', flush=True); time.sleep(600)"
 BUSY = "print('up', flush=True)\nwhile True: pass"
 
 Start = Callable[[str], int]
@@ -69,7 +70,7 @@ def test_force_cleanup_keeps_the_contract(start: Start) -> None:
 
     def scene() -> ActionScene:
         pids = [start(QUIET), start(QUIET)]
-        cleanup = ProcessCleanup({"thumbs": lambda: pids}, grace=2.0)
+        cleanup = ProcessCleanup({"thumbs": lambda: pids}, grace=20.0)
         return ActionScene(
             levers={"processes": cleanup},
             look=lambda: [alive(pid) for pid in pids],
@@ -86,7 +87,7 @@ def test_end_idle_keeps_the_contract(start: Start) -> None:
     def scene() -> ActionScene:
         pids, clock = [start(QUIET), start(QUIET)], FakeClock()
         idle = IdleProcesses(ProcessCleanup({"thumbs": lambda: pids}), ["thumbs"], idle_after=60, clock=clock)
-        until(lambda: settled(idle, clock))
+        until(lambda: settled(idle, clock, pids))
         return ActionScene(
             levers={"idle_processes": idle}, look=lambda: [alive(pid) for pid in pids], clock=SYSTEM_CLOCK
         )
@@ -94,10 +95,10 @@ def test_end_idle_keeps_the_contract(start: Start) -> None:
     assert ActionContract(ACTIONS.get("end_idle"), scene).breaches() == ()
 
 
-def settled(idle: IdleProcesses, clock: FakeClock) -> bool:
+def settled(idle: IdleProcesses, clock: FakeClock, pids: list[int]) -> bool:
     """Whether the start-up of the processes is over, so that a minute without work makes them idle."""
     clock.advance(61)
-    return len(idle.idle()) == 2
+    return all(psutil.Process(pid).status() == psutil.STATUS_SLEEPING for pid in pids) and len(idle.idle()) == 2
 
 
 def test_a_stubborn_process_is_killed(start: Start) -> None:
@@ -225,22 +226,26 @@ print(report.collected >= 400_000, full - report.after > 20_000_000)
 def test_the_network_is_looked_at() -> None:
     """A port that listens is well, one that does not is not."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        tcp_check("127.0.0.1", port)()
-    with pytest.raises(OSError, match="refused"):
-        tcp_check("127.0.0.1", port)()
+        tcp_check("127.0.0.1", server.getsockname()[1])()
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # and never listened on, so that nobody else does
+        check = tcp_check("127.0.0.1", held.getsockname()[1])
+        with pytest.raises(OSError, match="refused"):
+            check()
 
 
 def test_a_profile_finds_what_a_thread_does(tmp_path: Path) -> None:
     """In real time, a thread that burns the processor is found by the function that it burns it in."""
-    done = threading.Event()
+    done, burning = threading.Event(), threading.Event()
 
     def burns_the_processor() -> None:
+        burning.set()
         while not done.is_set():
             sum(range(1000))
 
     thread = threading.Thread(target=burns_the_processor, name="burner")
     thread.start()
+    assert burning.wait(60)
     try:
         path = StackProfiler(tmp_path, interval=0.005).profile(0.3, "burner")
     finally:

@@ -14,7 +14,7 @@ import pytest
 from selfheal import forking
 from selfheal.events import ClockJumped, EventBus
 
-WAIT = 20.0
+WAIT = 60.0
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 

@@ -30,7 +30,7 @@ def served(request: pytest.FixtureRequest) -> Iterator[tuple[Service, int]]:
 
 
 def _client(port: int) -> httpx.Client:
-    return httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20, trust_env=False)
+    return httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False)
 
 
 def test_an_operator_brings_the_service_back(served: tuple[Service, int]) -> None:
@@ -84,8 +84,8 @@ def test_a_large_body_is_413_and_the_server_goes_on(served: tuple[Service, int])
                 headers={**AUTH, "Content-Type": "application/json"},
             )
             assert response.status_code == 413
-        except httpx.WriteError:
-            pass  # the server had answered and closed before everything was written
+        except (httpx.NetworkError, httpx.RemoteProtocolError):
+            pass  # the server had answered and closed before everything was written, or its answer was read
     with _client(port) as client:
         assert client.get("/healthz").status_code == 200
     assert service.dormancy.is_dormant
@@ -165,7 +165,7 @@ def test_a_slow_resume_check_holds_nobody_else_up() -> None:
 
     def check() -> None:
         asked.set()
-        assert go.wait(20)
+        assert go.wait(60)
 
     service = Service(checks={"upstream": check})
     with under_uvicorn(service) as port:
@@ -179,12 +179,12 @@ def test_a_slow_resume_check_holds_nobody_else_up() -> None:
         waiting = threading.Thread(target=resume)
         waiting.start()
         try:
-            assert asked.wait(10)
+            assert asked.wait(60)
             with _client(port) as client:
                 assert client.get("/api/status").json()["status"] == "critical"
         finally:
             go.set()
-            waiting.join(20)
+            waiting.join(60)
 
     assert answers == [200]
     assert not service.dormancy.is_dormant
@@ -195,7 +195,7 @@ def test_a_hanging_section_delays_no_more_than_its_deadline() -> None:
     go = threading.Event()
 
     def hangs() -> dict[str, Any]:
-        go.wait(20)
+        go.wait(60)
         return {}
 
     service = Service(sections={"database": hangs})
@@ -224,7 +224,7 @@ def test_many_clients_at_once(served: tuple[Service, int]) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(90)
 
     assert len(statuses) == 40
     assert set(statuses) <= {200, 503}

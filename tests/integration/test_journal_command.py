@@ -40,7 +40,7 @@ def test_followed_until_interrupted(tmp_path: Path, ends: object) -> None:
             if ends == "writer":
                 journal.close()
             process.send_signal(signal.SIGINT)
-            assert process.wait(10) == 0
+            assert process.wait(60) == 0
             assert (process.stdout.read(), process.stderr.read()) == ("", "")
 
 

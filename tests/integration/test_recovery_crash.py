@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from selfheal.journal import read_journal
 from tests.integration.crash_host import GRACE, LEVELS, START, TARGET
 from tests.integration.crash_story import KILLED, Host, Story, asked, copied, die, knobs, made_rooms, places, restart
 
@@ -129,9 +130,10 @@ def test_the_standby_takes_over(host: Host, rooms: Iterator[Path]) -> None:
     """A process that only observed ends what the killed writer left, and heals from then on."""
     for delay in (0.02, 0.05, 0.1, 0.15):
         room = next(rooms)
-        writer = host.begin(asked(room, "second_level", 10_000) | {"pause": 0.01})
-        until(lambda room=room: any(entry.type == "action_intent" for entry in Story(room).entries))
+        writer = host.begin(asked(room, "second_level", 10_000) | {"pause": 0.01, "until_observed": True})
+        until(lambda room=room: told(room, "journal_opened"))
         standby = host.begin(asked(room, "second_level", wall=1_700_000_900.0) | {"until_writing": True})
+        until(lambda room=room: told(room, "action_intent"))
         time.sleep(delay)
         os.kill(writer, signal.SIGKILL)
         assert host.wait(writer)[0] == KILLED
@@ -149,7 +151,12 @@ def test_the_standby_takes_over(host: Host, rooms: Iterator[Path]) -> None:
         assert seen["last"]["actions_last_hour"] >= before.intents_since(0.0)
 
 
-def until(holds: object, seconds: float = 30.0) -> None:
+def told(room: Path, kind: str) -> bool:
+    """Whether a journal has an entry of a type."""
+    return any(entry.type == kind for entry in read_journal(room / "journal.jsonl"))
+
+
+def until(holds: object, seconds: float = 60.0) -> None:
     """Wait until it holds."""
     assert callable(holds)
     deadline = time.monotonic() + seconds
@@ -227,7 +234,8 @@ def test_death_at_any_time(host: Host, rooms: Iterator[Path], long_run: bool) ->
 def death(host: Host, room: Path, scenario: str, chance: random.Random) -> bool:
     """A life that is killed while it writes, or some time later; tell whether it was, or had ended before."""
     wall = Story(room).wall + chance.choice([0.0, GRACE, GRACE, GRACE])
-    request = asked(room, scenario, 200, wall=wall) | {"pause": 0.002, "release": chance.random() < 0.5}
+    # more than it lives for, however long it takes until somebody kills it
+    request = asked(room, scenario, 5_000, wall=wall) | {"pause": 0.002, "release": chance.random() < 0.5}
     journal = room / "journal.jsonl"
     enough = chance.randrange(6000) + (journal.stat().st_size if journal.exists() else 0)
     latest = time.monotonic() + chance.uniform(0.05, 0.3)
