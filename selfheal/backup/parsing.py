@@ -53,13 +53,18 @@ def read_bounded(path: Path | str, limits: ManifestLimits) -> bytes:
         OSError: if it cannot be read.
     """
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(fd, "rb") as file:
+    try:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             raise ManifestRefusedError(str(path), "it is no regular file")
-        content = file.read(limits.max_bytes + 1) if status.st_size <= limits.max_bytes else None
-    if content is None or len(content) > limits.max_bytes:
-        raise ManifestRefusedError(str(path), f"it is larger than {limits.max_bytes:,} bytes")
+        if status.st_size > limits.max_bytes:
+            raise ManifestRefusedError(str(path), f"it is larger than {limits.max_bytes:,} bytes")
+        with open(fd, "rb", buffering=0, closefd=False) as file:
+            content = file.read(status.st_size) or b""
+            while len(content) < status.st_size and (more := file.read(status.st_size - len(content))):
+                content += more
+    finally:
+        os.close(fd)
     return content
 
 
@@ -246,7 +251,7 @@ class _Parser:
             line = self._line()
             if line in closing:
                 self._at = before
-                return lines, False
+                break
             lines.append(line)
         self._left -= len(lines)
         if self._left < 0:
