@@ -50,8 +50,9 @@ def engine_of(size: int, metric: str, folder: Path, acted: list[float]) -> Strat
         }
         for n in range(size)
     ]
+    files = [strategies[n : n + 400] for n in range(0, size, 400)]  # as many as a file may hold
     return StrategyEngine(
-        StrategySet.from_data({"version": 1, "strategies": strategies}),
+        StrategySet().merged(*(StrategySet.from_data({"version": 1, "strategies": file}) for file in files)),
         levers={},
         actions=actions,
         journal=Journal(folder / f"{size}-{len(metric)}.jsonl"),

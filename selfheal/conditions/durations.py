@@ -22,6 +22,8 @@ _UNITS = {
     "s": Decimal(1),
     "ms": Decimal("0.001"),
 }
+_SECONDS = {unit: int(seconds) for unit, seconds in _UNITS.items()}
+_SIMPLE = re.compile("([0-9]{1,12})([dhms])")
 _MAX_TEXT = 60
 _PART = r"(?:([0-9]{1,12}(?:\.[0-9]{1,12})?)%s)?"
 _WHOLE = re.compile("".join(_PART % unit for unit in _UNITS))
@@ -46,6 +48,8 @@ def parse_duration(value: object, where: str = "duration") -> float:
     >>> parse_duration("1h30m"), parse_duration("500ms"), parse_duration(5)
     (5400.0, 0.5, 5.0)
     """
+    if type(value) is float and 0.0 < value <= MAX_SECONDS:
+        return round(value, 6)
     seconds = _of_text(value) if isinstance(value, str) else _of_number(value)
     if seconds is None or not 0.0 <= seconds <= MAX_SECONDS:
         raise ConfigError(where, shown(value), ACCEPTED)
@@ -74,6 +78,8 @@ def _plain(number: Decimal) -> str:
 
 
 def _of_text(text: str) -> float | None:
+    if (simple := _SIMPLE.fullmatch(text)) is not None:
+        return float(int(simple[1]) * _SECONDS[simple[2]])
     found = _WHOLE.fullmatch(text) if 0 < len(text) <= _MAX_TEXT else None
     if found is None:
         return None

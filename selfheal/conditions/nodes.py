@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 import attrs
 
@@ -31,7 +31,7 @@ def _as_float(value: Any) -> Any:
 
 
 def _as_duration(value: Any) -> float:
-    return parse_duration(value, "Comparison.for_")
+    return value if type(value) is float and value == 0.0 else parse_duration(value, "Comparison.for_")
 
 
 def _as_tuple(value: Any) -> Any:
@@ -229,11 +229,13 @@ class Not:
 
 Condition: TypeAlias = Comparison | LabelIs | LabelIn | All | AnyOf | Not
 """A node of any kind."""
+_LEAVES = (Comparison, LabelIs, LabelIn)
+_NODES = (*_LEAVES, All, AnyOf, Not)
 
 
-def is_condition(value: object) -> bool:
+def is_condition(value: object) -> TypeGuard[Condition]:
     """Whether it is a node."""
-    return isinstance(value, Comparison | LabelIs | LabelIn | All | AnyOf | Not)
+    return isinstance(value, _NODES)
 
 
 def parts_of(condition: Condition) -> tuple[Condition, ...]:
@@ -245,8 +247,15 @@ def parts_of(condition: Condition) -> tuple[Condition, ...]:
 
 def size_of(condition: Condition) -> tuple[int, int]:
     """How many nodes and how many levels it has."""
-    below = [size_of(part) for part in parts_of(condition)]
-    return 1 + sum(nodes for nodes, _ in below), 1 + max((depth for _, depth in below), default=0)
+    if isinstance(condition, Not):
+        nodes, depth = size_of(condition.condition)
+        return nodes + 1, depth + 1
+    nodes, depth = 1, 0
+    for part in () if isinstance(condition, _LEAVES) else condition.conditions:
+        inside, below = size_of(part)
+        nodes += inside
+        depth = max(depth, below)
+    return nodes, depth + 1
 
 
 def leaves_of(condition: Condition) -> Iterator[Comparison | LabelIs | LabelIn]:

@@ -24,6 +24,7 @@ from selfheal.conditions.nodes import (
     LabelIs,
     Not,
     clear_accepted,
+    is_condition,
     is_name,
     is_text,
     size_of,
@@ -102,7 +103,7 @@ class _Reading:
             return None
         if isinstance(data, str):
             return self._text(data, where, depth)
-        if isinstance(data, Comparison | LabelIs | LabelIn | All | AnyOf | Not):
+        if is_condition(data):
             return self._grown(data, where, depth)
         if not isinstance(data, Mapping):
             self._wrong(where, data, _ACCEPTED)
@@ -227,7 +228,7 @@ class _Reading:
 
 def _number(value: object) -> float | None:
     """The finite number that a value is, or ``None``."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     if isinstance(value, int) and value.bit_length() > 64:
         return None

@@ -53,6 +53,18 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
+_WHOLE = re.compile(
+    r"""[ \t\r\n]*+
+    (?P<metric>(?!(?:and|or|not|in|for|clear|label)\b)[A-Za-z][A-Za-z0-9_]*+(?:\.[A-Za-z][A-Za-z0-9_]*+)*+)
+    [ \t\r\n]*+(?P<op>>=|<=|==|!=|>|<)
+    [ \t\r\n]*+(?P<value>[+-]?[0-9]{1,15}+(?:\.[0-9]{1,15}+)?+)
+    (?:[ \t\r\n]++for[ \t\r\n]++(?P<held>[0-9][0-9.dhms]*+))?+
+    (?:[ \t\r\n]++clear[ \t\r\n]++(?P<clear>[+-]?[0-9]{1,15}+(?:\.[0-9]{1,15}+)?+))?+
+    (?=[ \t\r\n]*+(?:\)|\Z)|[ \t\r\n]++(?:and|or)[ \t\r\n(])""",
+    re.VERBOSE,
+)
+"""A comparison as nearly all are written, and what follows it: one token instead of many, with no other meaning."""
+_BLANKS = " \t\r\n"
 _BLANK = re.compile(r"[ \t\r\n]*")
 _ESCAPED = re.compile(r"\\(.)")
 
@@ -76,18 +88,33 @@ def parse(text: str, where: str = "condition") -> Condition:
         raise ConfigError(where, shown(text), "text")
     if len(text) > MAX_TEXT:
         raise ConfigError(where, Described(f"{len(text)} characters"), f"a condition of at most {MAX_TEXT} characters")
-    return _Reader(text, where).whole()
+    return _alone(text) or _Reader(text, where).whole()
+
+
+def _alone(text: str) -> Comparison | None:
+    """The condition, if it is one comparison with nothing around it and nothing wrong with it, as most are."""
+    found = _WHOLE.match(text)
+    return _compared(found) if found is not None and not text[found.end() :].strip(_BLANKS) else None
+
+
+def _compared(found: re.Match[str]) -> Comparison | None:
+    """The comparison that was found; ``None`` if it is not accepted."""
+    metric, op, value, held, clear = found.groups()
+    try:
+        return Comparison(metric, op, float(value), held or 0.0, clear=None if clear is None else float(clear))
+    except ConfigError:
+        return None
 
 
 class _Reader:
-    """One pass over the tokens of a text."""
+    """One pass over the tokens of a text, each found when it is its turn: what is wrong ends it."""
 
     def __init__(self, text: str, where: str) -> None:
         self._text = text
         self._where = where
-        self._tokens = list(self._split())
-        self._next = 0
         self._nested = 0
+        self._found: re.Match[str] | None = None
+        self._token, self._end = self._read(0)
 
     def whole(self) -> Condition:
         condition = self._any()
@@ -95,32 +122,40 @@ class _Reader:
             raise self._refused("the end, 'and' or 'or'")
         return condition
 
-    def _split(self) -> list[tuple[str, str, int]]:
-        found, at, end = [], 0, len(self._text)
-        while (at := _skipped(self._text, at)) < end:
-            token = _TOKEN.match(self._text, at)
-            if token is None or token.lastgroup is None:
-                raise self._refused_at(at, "a name, number, text or sign")
-            found.append((token.lastgroup, token[token.lastgroup], at))
-            at = token.end()
-        return [*found, ("end", "", end)]
+    def _read(self, at: int, *, whole: bool = True) -> tuple[tuple[str, str, int], int]:
+        """The kind, text and place of the token that is next, and where it ends."""
+        found = self._found = _WHOLE.match(self._text, at) if whole else None
+        if found is not None:
+            return ("whole", "", found.start("metric")), found.end()
+        token = _TOKEN.match(self._text, at)
+        if token is not None and token.lastgroup is not None:
+            return (token.lastgroup, token[token.lastgroup], token.start(token.lastgroup)), token.end()
+        at = _skipped(self._text, at)
+        if at < len(self._text):
+            raise self._refused_at(at, "a name, number, text or sign")
+        return ("end", "", at), at
+
+    def _advance(self) -> None:
+        self._token, self._end = self._read(self._end)
 
     def _kind(self) -> str:
-        return self._tokens[self._next][0]
+        return self._token[0]
 
     def _is(self, *accepted: str) -> bool:
-        kind, text, _ = self._tokens[self._next]
-        return kind in ("word", "sign") and text in accepted
+        kind, text, _ = self._token
+        return text in accepted and kind in ("word", "sign")
 
     def _take(self) -> str:
-        text = self._tokens[self._next][1]
-        self._next += 1
+        text = self._token[1]
+        self._advance()
         return text
 
     def _taken(self, *accepted: str) -> bool:
         """Whether the next is one of these; if so it is used up."""
-        found = self._is(*accepted)
-        self._next += found
+        kind, text, _ = self._token
+        found = text in accepted and kind in ("word", "sign")
+        if found:
+            self._advance()
         return found
 
     def _expect(self, sign: str) -> None:
@@ -128,7 +163,7 @@ class _Reader:
             raise self._refused(repr(sign))
 
     def _refused(self, expected: str) -> ConfigError:
-        return self._refused_at(self._tokens[self._next][2], expected)
+        return self._refused_at(self._token[2], expected)
 
     def _refused_at(self, at: int, expected: str) -> ConfigError:
         return ConfigError(self._where, self._seen(at), f"a condition with {expected} at character {at + 1}")
@@ -170,6 +205,12 @@ class _Reader:
         return made
 
     def _inner(self) -> Condition:
+        if self._found is not None:
+            made = _compared(self._found)
+            if made is not None:
+                self._advance()
+                return made
+            self._token, self._end = self._read(self._token[2], whole=False)  # what is wrong is told where it stands
         if self._taken("not"):
             inner = self._one()
             return self._made(self._where, lambda: Not(inner))
@@ -177,20 +218,20 @@ class _Reader:
             inside = self._any()
             self._expect(")")
             return inside
-        kind, text, _ = self._tokens[self._next]
+        kind, text, _ = self._token
         if kind == "word" and (text == "label" or text.startswith("label.")):
             return self._label()
         return self._comparison()
 
     def _comparison(self) -> Condition:
-        at = self._tokens[self._next][2]
+        at = self._token[2]
         metric = self._metric()
         if not self._is(*OPERATORS):
             raise self._refused("one of " + ", ".join(OPERATORS))
         op, value = self._take(), self._number()
         held, clear = 0.0, None
         given = set()
-        while self._is("for", "clear") and self._tokens[self._next][1] not in given:
+        while self._is("for", "clear") and self._token[1] not in given:
             word = self._take()
             given.add(word)
             if word == "for":
@@ -207,7 +248,7 @@ class _Reader:
         )
 
     def _metric(self) -> str:
-        kind, text, _ = self._tokens[self._next]
+        kind, text, _ = self._token
         if kind == "text":
             return self._string()
         if kind != "word" or text in KEYWORDS:
@@ -215,7 +256,7 @@ class _Reader:
         return self._take()
 
     def _number(self) -> float:
-        at = self._tokens[self._next][2]
+        at = self._token[2]
         if self._kind() != "number":
             raise self._refused("a number")
         value = float(self._take())
@@ -226,7 +267,7 @@ class _Reader:
     def _duration(self) -> float:
         if self._kind() != "amount":
             raise self._refused("a duration such as 5m")
-        at = self._tokens[self._next][2]
+        at = self._token[2]
         return parse_duration(self._take(), f"{self._where}, for at character {at + 1}")
 
     def _string(self) -> str:
@@ -235,7 +276,7 @@ class _Reader:
         return _ESCAPED.sub(r"\1", self._take()[1:-1])
 
     def _label(self) -> Condition:
-        where = f"{self._where}, label at character {self._tokens[self._next][2] + 1}"
+        where = f"{self._where}, label at character {self._token[2] + 1}"
         name = self._label_name()
         if self._is("==", "!="):
             unlike, value = self._take() == "!=", self._string()

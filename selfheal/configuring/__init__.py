@@ -7,7 +7,8 @@ Unknown keys are refused with the nearest known one. What is wrong is collected 
 """
 
 from selfheal.configuring.files import MAX_FILE_BYTES, load_file, parse_bytes, read_bytes
-from selfheal.configuring.structuring import StructuredBy, choices, nearest, structure
+from selfheal.configuring.likeness import nearest
+from selfheal.configuring.structuring import StructuredBy, choices, structure
 
 __all__ = [
     "MAX_FILE_BYTES",

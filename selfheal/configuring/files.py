@@ -6,7 +6,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -38,18 +38,22 @@ def load_file(path: str | Path) -> dict[str, Any]:
     return parse_bytes(read_bytes(file), file)
 
 
-def read_bytes(path: str | Path) -> bytes:
+def read_bytes(path: str | Path, most: int = MAX_FILE_BYTES) -> bytes:
     """The content of a settings file.
 
+    Args:
+        path: the file.
+        most: bytes that it may have.
+
     Raises:
-        ConfigError: if it cannot be read, is no regular file, or is larger than 1 MiB.
+        ConfigError: if it cannot be read, is no regular file, or is larger.
     """
     file = Path(path)
     try:
         with open(file, "rb", opener=_without_waiting) as opened:
             if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
                 raise ConfigError(f"settings file {file}", "something else", "a regular file")
-            data = opened.read(MAX_FILE_BYTES + 1)
+            data = opened.read(most + 1)
             size = max(len(data), os.fstat(opened.fileno()).st_size)
     except OSError as error:
         raise ConfigError(f"settings file {file}", error.strerror or str(error), "readable") from None
@@ -57,20 +61,23 @@ def read_bytes(path: str | Path) -> bytes:
         raise
     except ValueError:
         raise ConfigError(f"settings file {str(file)!r}", "a NUL in its name", "readable") from None
-    if size > MAX_FILE_BYTES:
-        raise ConfigError(f"{file}", f"{size} bytes", f"at most {MAX_FILE_BYTES} bytes")
+    if size > most:
+        raise ConfigError(f"{file}", f"{size} bytes", f"at most {most} bytes")
     return data
 
 
-def parse_bytes(data: bytes, path: str | Path) -> dict[str, Any]:
+def parse_bytes(data: bytes, path: str | Path, most_signs: int | None = None) -> dict[str, Any]:
     """Make plain data of a settings file's content.
 
     Args:
         data: the content.
         path: where it is from: its ending tells how to read it, and messages name it.
+        most_signs: so many of ``= , . [ {`` and ends of lines TOML may have outside of its texts; ``None``: any
+            number. They are what reading TOML takes its time for, some three microseconds each.
 
     Raises:
-        ConfigError: if it is not well formed, has a key twice in one place, or is not a table at its top.
+        ConfigError: if it has more of them, is not well formed, has a key twice in one place, or is not a table at
+            its top.
     """
     file = Path(path)
     reader = _reader(file)
@@ -78,6 +85,9 @@ def parse_bytes(data: bytes, path: str | Path) -> dict[str, Any]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file}", f"a byte that is not, at {error.start}", "UTF-8 text") from None
+    if most_signs is not None and reader is _read_toml and (signs := _signs(text)) > most_signs:
+        accepted = f"made of at most {most_signs} of the signs = , . [ {{ and ends of lines outside of texts"
+        raise ConfigError(f"{file}", f"{signs} of them", accepted)
     made = reader(text, file)
     if not isinstance(made, dict):
         raise ConfigError(f"{file}", type(made).__name__, "a table of settings at its top")
@@ -99,11 +109,11 @@ def _reader(file: Path) -> Callable[[str, Path], Any]:
 
 def _read_json(text: str, file: Path) -> Any:
     def table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        made: dict[str, Any] = {}
-        for key, value in pairs:
-            if key in made:
-                raise ConfigError(f"{file}", key, "without a key that stands twice in one table")
-            made[key] = value
+        made = dict(pairs)
+        if len(made) < len(pairs):
+            raise ConfigError(
+                f"{file}", _twice(key for key, _ in pairs), "without a key that stands twice in one table"
+            )
         return made
 
     def constant(name: str) -> float:
@@ -122,6 +132,16 @@ def _read_json(text: str, file: Path) -> Any:
         raise ConfigError(f"{file}", "an integer of thousands of digits", "made of shorter numbers") from None
 
 
+def _twice(keys: Iterable[str]) -> str:
+    """The first key that was there before."""
+    seen: set[str] = set()
+    for key in keys:
+        if key in seen:
+            return key
+        seen.add(key)
+    return ""
+
+
 def _read_toml(text: str, file: Path) -> Any:
     import tomllib
 
@@ -135,6 +155,11 @@ def _read_toml(text: str, file: Path) -> Any:
         raise ConfigError(f"{file}", "too many levels", "TOML nested less deeply") from None
     except ValueError:
         raise ConfigError(f"{file}", "an integer of thousands of digits", "made of shorter numbers") from None
+
+
+def _signs(text: str) -> int:
+    left = _TEXTS.sub("_", text)
+    return sum(left.count(sign) for sign in "=,.[{\n")
 
 
 def _keys_too_deep(text: str) -> bool:

@@ -7,6 +7,21 @@ from collections.abc import Iterator, Sequence
 from selfheal.errors import ConfigError, ConfigProblem, InvalidConfigError
 
 
+class Inside(str):
+    """A note on an error: under which key, or at which place of a list, the value stands that is not accepted."""
+
+    __slots__ = ("step",)
+    step: str
+
+
+def placed(error: Exception, key: str | int) -> Exception:
+    """The error with a note of where its value stands in what holds it."""
+    note = Inside(f"at {key!r}")
+    note.step = f"[{key}]" if isinstance(key, int) else f".{key}"
+    error.add_note(note)
+    return error
+
+
 class RefusedError(ValueError):
     """A value is not accepted; where it stands is found out by whoever holds it."""
 
@@ -25,9 +40,7 @@ class InsideError(ValueError):
 
 def problems_of(error: BaseException, where: str, cls: str = "") -> Iterator[ConfigProblem]:
     """All that is wrong, each with its path."""
-    for note in getattr(error, "__notes__", ()):
-        name = getattr(note, "name", getattr(note, "index", None))
-        where = f"{where}[{name}]" if isinstance(name, int) else f"{where}.{name}" if where else str(name)
+    where = _noted(error, where)
     if isinstance(error, BaseExceptionGroup):
         owner = getattr(getattr(error, "cl", None), "__name__", "")
         for inner in error.exceptions:
@@ -44,6 +57,11 @@ def problems_of(error: BaseException, where: str, cls: str = "") -> Iterator[Con
         yield ConfigProblem((where + error.tail).lstrip(".") or "settings", error.found, error.accepted, error.default)
     else:
         raise error
+
+
+def _noted(error: BaseException, where: str) -> str:
+    steps = [note.step for note in getattr(error, "__notes__", ()) if isinstance(note, Inside)]
+    return (where + "".join(steps)).removeprefix("." if not where else "")
 
 
 def _placed(error: ConfigError, where: str, cls: str) -> ConfigProblem:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import enum
 import functools
 import math
@@ -14,7 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
-from selfheal.configuring.refusals import InsideError, RefusedError, problems_of
+from selfheal.configuring.likeness import nearest
+from selfheal.configuring.recording import Recording
+from selfheal.configuring.refusals import InsideError, RefusedError, placed, problems_of
 from selfheal.errors import ConfigError, ConfigProblem, InvalidConfigError
 
 if TYPE_CHECKING:
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_LONGEST_WORD = 100
-_MOST_MEANT = 8
-"""Unknown keys of one table for which the nearest known one is looked up: that takes time."""
+Hook = Callable[[Any, Any], Any]
+"""Makes a value of plain data; called with the data and the type that is asked for."""
+
 _UNION = (typing.Union, types.UnionType)
 _PLAIN: dict[Any, tuple[tuple[type, ...], str]] = {
     bool: ((bool,), "true or false"),
@@ -82,25 +83,31 @@ def _converter() -> Converter:
 
     converter = Converter(detailed_validation=True)
     for kind in _PLAIN:
-        converter.register_structure_hook(kind, _plain)
+        converter.register_structure_hook(kind, _plain_of(kind))
     converter.register_structure_hook(Path, _path)
     converter.register_structure_hook_func(_is_enum, _member)
     converter.register_structure_hook_func(_is_literal, _literal)
     converter.register_structure_hook_func(lambda kind: kind is Any or kind is object, lambda value, _: value)
-    converter.register_structure_hook_factory(_is_many, _many_of(converter))
-    converter.register_structure_hook_factory(_is_union, lambda kind: functools.partial(_union, converter))
-    converter.register_structure_hook_factory(attrs.has, lambda kind: functools.partial(_record, converter))
-    converter.register_structure_hook_func(_is_own, _own)
+    converter.register_structure_hook_factory(_is_many, functools.partial(_many_of, converter))
+    converter.register_structure_hook_factory(_is_union, functools.partial(_union_of, converter))
+    converter.register_structure_hook_factory(attrs.has, functools.partial(Recording, converter))
+    converter.register_structure_hook_factory(_is_own, _own_of)
     return converter
 
 
-def _plain(value: Any, kind: Any) -> Any:
-    if kind not in _PLAIN:  # an enum of text or numbers comes here by its base
-        return _member(value, kind)
+def _plain_of(kind: type) -> Hook:
     accepted, words = _PLAIN[kind]
-    if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
-        raise RefusedError(value, words)
-    return _finite(value, words) if kind is float else value
+
+    def plain(value: Any, asked: Any) -> Any:
+        if asked is not kind:  # an enum of text or numbers comes here by its base
+            return _member(value, asked)
+        if type(value) is kind and kind is not float:
+            return value
+        if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
+            raise RefusedError(value, words)
+        return _finite(value, words) if kind is float else value
+
+    return plain
 
 
 def _finite(value: Any, words: str) -> float:
@@ -137,15 +144,19 @@ def _is_own(kind: Any) -> bool:
     return any(isinstance(mark, StructuredBy) for mark in getattr(kind, "__metadata__", ()))
 
 
-def _own(value: Any, kind: Any) -> Any:
-    """What the type's own way makes of a value; what it refuses is placed by whoever holds the value."""
-    mark = next(mark for mark in kind.__metadata__ if isinstance(mark, StructuredBy))
-    try:
-        return mark.make(value)
-    except InvalidConfigError as error:
-        raise InsideError(error.problems) from None
-    except ConfigError as error:
-        raise InsideError((ConfigProblem("", error.found, error.accepted, error.default),)) from None
+def _own_of(kind: Any) -> Hook:
+    make = next(mark.make for mark in kind.__metadata__ if isinstance(mark, StructuredBy))
+
+    def own(value: Any, asked: Any) -> Any:
+        """What the type's own way makes of a value; what it refuses is placed by whoever holds the value."""
+        try:
+            return make(value)
+        except InvalidConfigError as error:
+            raise InsideError(error.problems) from None
+        except ConfigError as error:
+            raise InsideError((ConfigProblem("", error.found, error.accepted, error.default),)) from None
+
+    return own
 
 
 def _is_many(kind: Any) -> bool:
@@ -172,67 +183,69 @@ def _choices(accepted: Sequence[Any], value: Any) -> str:
     return f"one of {', '.join(map(repr, accepted))}" + (f"; the nearest is {near!r}" if near else "")
 
 
-def nearest(value: object, known: Iterable[str]) -> str:
-    """The known word that is most like ``value``; empty if none is. Long text is like none: comparing takes time."""
-    near = difflib.get_close_matches(value, known, 1) if isinstance(value, str) and len(value) <= _LONGEST_WORD else ()
-    return near[0] if near else ""
+def _many_of(converter: Converter, kind: Any) -> Hook:
+    origin = typing.get_origin(kind)
+    return _table_of(converter, kind) if issubclass(origin, Mapping) else _list_of(converter, kind, origin)
 
 
-def _many_of(converter: Converter) -> Callable[[Any], Callable[[Any, Any], Any]]:
-    def make(kind: Any) -> Callable[[Any, Any], Any]:
-        origin = typing.get_origin(kind)
-        table = issubclass(origin, Mapping)
-        inner = _table_hook(converter, kind) if table else _list_hook(converter, kind, origin)
-
-        def check(value: Any, asked: Any) -> Any:
-            if table and not (isinstance(value, Mapping) and all(isinstance(key, str) for key in value)):
-                raise RefusedError(value, "a table with text keys")
-            if not table and not isinstance(value, list | tuple):
-                raise RefusedError(value, "a list")
-            return inner(value)
-
-        return check
-
-    return make
-
-
-def _table_hook(converter: Converter, kind: Any) -> Callable[[Any], Any]:
+def _table_of(converter: Converter, kind: Any) -> Hook:
     inner = (typing.get_args(kind) or (str, Any))[1]
-    return lambda value: _each(converter, value.items(), inner, kind, dict)
+    hook = converter.get_structure_hook(inner)
+
+    def table(value: Any, asked: Any) -> Any:
+        if not _is_table(value):
+            raise RefusedError(value, "a table with text keys")
+        return dict(_each(hook, value.items(), inner, kind)) if value else {}
+
+    return table
 
 
-def _list_hook(converter: Converter, kind: Any, origin: type) -> Callable[[Any], Any]:
+def _list_of(converter: Converter, kind: Any, origin: type) -> Hook:
     inner = next((arg for arg in typing.get_args(kind) if arg is not ...), Any)
+    hook = converter.get_structure_hook(inner)
     made = origin if origin in (list, set, frozenset) else tuple
 
-    def convert(value: Any) -> Any:
-        return made(_each(converter, enumerate(value), inner, kind, dict).values())
+    def many(value: Any, asked: Any) -> Any:
+        if not isinstance(value, list | tuple):
+            raise RefusedError(value, "a list")
+        return made([item for _, item in _each(hook, enumerate(value), inner, kind)])
 
-    return convert
+    return many
 
 
-def _each(converter: Converter, items: Any, inner: Any, kind: Any, made: Callable[[Any], Any]) -> Any:
-    from cattrs import IterableValidationError
-    from cattrs.errors import IterableValidationNote
+def _is_table(value: Any) -> bool:
+    return (type(value) is dict or isinstance(value, Mapping)) and all(isinstance(key, str) for key in value)
 
+
+def _each(hook: Hook, items: Iterable[tuple[Any, Any]], inner: Any, kind: Any) -> list[tuple[Any, Any]]:
     done, wrong = [], []
     for key, item in items:
         try:
-            done.append((key, converter.structure(item, inner)))
+            done.append((key, hook(item, inner)))
         except Exception as error:
-            error.__notes__ = [*getattr(error, "__notes__", []), IterableValidationNote(f"at {key!r}", key, inner)]
-            wrong.append(error)
+            wrong.append(placed(error, key))
     if wrong:
+        from cattrs import IterableValidationError
+
         raise IterableValidationError("items are not accepted", wrong, kind)
-    return made(done)
+    return done
 
 
-def _union(converter: Converter, value: Any, kind: Any) -> Any:
+def _union_of(converter: Converter, kind: Any) -> Hook:
     choices = [choice for choice in typing.get_args(kind) if choice is not types.NoneType]
-    if value is None and len(choices) < len(typing.get_args(kind)):
-        return None
-    if len(choices) == 1:
-        return converter.structure(value, choices[0])
+    optional = len(choices) < len(typing.get_args(kind))
+    only = choices[0]
+    hook = converter.get_structure_hook(only) if len(choices) == 1 else None
+
+    def union(value: Any, asked: Any) -> Any:
+        if value is None and optional:
+            return None
+        return _one_of(converter, value, choices) if hook is None else hook(value, only)
+
+    return union
+
+
+def _one_of(converter: Converter, value: Any, choices: Sequence[Any]) -> Any:
     for choice in choices:
         if isinstance(choice, type) and isinstance(value, choice) and attrs.has(choice):
             return value
@@ -257,62 +270,3 @@ def _chosen(converter: Converter, value: Mapping[str, Any], records: Mapping[str
     if chosen is None:
         raise RefusedError(tag, _choices(sorted(records), tag), tail=".type")
     return converter.structure({key: item for key, item in value.items() if key != "type"}, chosen)
-
-
-@functools.cache
-def _fields(cls: Any) -> dict[str, attrs.Attribute[Any]]:
-    """What a record takes, by the key it has in a file."""
-    return {field.alias: field for field in attrs.fields(attrs.resolve_types(cls)) if field.init}
-
-
-def _record(converter: Converter, value: Any, cls: Any) -> Any:
-    """One record: every field is structured and validated, whatever is wrong with the others."""
-    from cattrs import ClassValidationError
-
-    if isinstance(value, cls):
-        return value
-    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise RefusedError(value, "a table with text keys")
-    fields = _fields(cls)
-    wrong: list[Exception] = []
-    given: dict[str, Any] = {}
-    for key, field in fields.items():
-        try:
-            if key in value:
-                given[key] = _field(converter, value[key], cls, field)
-            elif field.default is attrs.NOTHING:
-                raise RefusedError(attrs.NOTHING, "given")
-        except Exception as error:
-            wrong.append(_at(error, key, field.type))
-    unknown = [key for key in value if key not in fields]
-    wrong += [_at(_unknown(key, fields, meant=n < _MOST_MEANT), key, None) for n, key in enumerate(unknown)]
-    if not wrong:
-        try:
-            return cls(**given)
-        except ConfigError as error:
-            wrong.append(error)
-    raise ClassValidationError(f"{cls.__name__} is not accepted", wrong, cls)
-
-
-def _field(converter: Converter, value: Any, cls: Any, field: attrs.Attribute[Any]) -> Any:
-    kind: Any = field.type
-    made = converter.structure(value, Any if kind is None else kind)
-    convert: Any = field.converter
-    validator: Any = field.validator
-    checked = made if convert is None else convert(made)
-    if validator is not None:
-        validator(cls.__new__(cls), field, checked)  # only the class of the owner is looked at
-    return made
-
-
-def _unknown(key: str, fields: Mapping[str, Any], *, meant: bool) -> RefusedError:
-    near = nearest(key, fields) if meant else ""
-    guess = f"; did you mean {near!r}?" if near else ""
-    return RefusedError(key, f"a known key ({', '.join(sorted(fields)) or 'there is none'}{guess})")
-
-
-def _at(error: Exception, key: str, kind: Any) -> Exception:
-    from cattrs.errors import AttributeValidationNote
-
-    error.__notes__ = [*getattr(error, "__notes__", []), AttributeValidationNote(f"at {key}", key, kind)]
-    return error

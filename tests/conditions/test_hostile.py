@@ -207,6 +207,41 @@ def test_hostile_objects_are_refused(make: Callable[[], Any]) -> None:
         data = data.pop("not")  # a hundred thousand levels are too many to be let go of at once
 
 
+COMPARISON = {"metric": "a", "op": ">=", "value": 1, "for": "1h30m", "clear": 0.5}
+LARGEST: dict[str, Any] = {
+    "comparisons": " or ".join(["a>1"] * 63),
+    "comparisons with times": " and ".join(["a>1 for 5m"] * 63),
+    "comparisons with all there is": " or ".join(["ab > 1 for 1h30m clear 0"] * 35),
+    "quoted names": " or ".join(["'a'>1"] * 63),
+    "parentheses": " or ".join(["((((a>1))))"] * 63),
+    "nots": " or ".join(["not not not a>1"] * 15),
+    "labels": " or ".join(["label.a in (" + ",".join(f"'{n}'" for n in range(40)) + ")"] * 4),
+    "blanks": " " * 900 + "a>1",
+    "tables": {"all": [COMPARISON] * 63},
+    "tables of tables": {"any": [{"all": [COMPARISON] * 7}] * 7},
+    "texts in tables": {"all": [" or ".join(["a>1"] * 30)] * 2},
+    "levels": {"not": {"not": {"not": {"not": {"not": {"not": {"all": [COMPARISON] * 57}}}}}}},
+    "labels in tables": {"all": [{"label": "z", "in": [f"{'x' * 190}{n}" for n in range(64)]}] * 63},
+}
+
+
+@pytest.mark.parametrize("wrong", [False, True], ids=["right", "wrong"])
+@pytest.mark.parametrize("data", LARGEST.values(), ids=LARGEST)
+def test_the_largest_conditions_are_read_soon(data: Any, wrong: bool) -> None:
+    """As much as a condition may hold is read within the time, and so it is refused if its end is wrong."""
+    if wrong:
+        data = f"{data} or" if isinstance(data, str) else {"all": [data, {"metric": 1}]}
+
+    def read() -> None:
+        if not wrong:
+            condition_from(data)
+            return
+        with pytest.raises(InvalidConfigError):
+            condition_from(data)
+
+    assert soon(read) <= SOON
+
+
 def test_refusing_takes_no_memory() -> None:
     """Ten megabytes of text are refused without a copy of them."""
     text = "x > 1 or " * 1_111_112

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import attrs
@@ -10,7 +11,7 @@ import attrs
 from selfheal.configuring import choices, structure
 from selfheal.errors import ConfigError, ConfigProblem, InvalidConfigError
 from selfheal.healing.actions import Action, Effect, LeverNeed
-from selfheal.healing.strategies.reading import MOST_PROBLEMS, MOST_STRATEGIES, Entry, Place
+from selfheal.healing.strategies.reading import LATER, MOST_PROBLEMS, MOST_STRATEGIES, Entry, Place, Unread
 from selfheal.healing.strategies.shape import Shortened, shortened
 from selfheal.healing.strategies.specs import LevelSpec, StepSpec, StrategySpec
 from selfheal.policies.protection import Protection
@@ -46,39 +47,71 @@ class Host:
         return () if self.actions is None else tuple(sorted(self.actions.names()))
 
 
-def gathered(entries: Iterable[Entry], host: Host) -> tuple[list[Entry], list[ConfigProblem]]:
+class Answers:
+    """What a host says to one question after the other; asked once each, since asking takes time."""
+
+    def __init__(self, host: Host) -> None:
+        self._levers = host.levers or {}
+        self._serves: dict[tuple[str, type], bool] = {}
+        self._plain: dict[str, bool] = {}
+
+    def serves(self, name: str, protocol: type) -> bool:
+        """Whether the lever of a name is one of that protocol."""
+        found = self._serves.get((name, protocol))
+        if found is None:
+            found = self._serves[name, protocol] = _serves(self._levers.get(name), protocol)
+        return found
+
+    def unserved(self, step: StepSpec, action: Action) -> list[LeverNeed]:
+        """What the action needs and has no lever for."""
+        named = step.levers
+        return [need for need in action.needs if not self.serves(named.get(need.role, need.role), need.protocol)]
+
+    def goes_without(self, name: str, action: Action) -> bool:
+        """Whether the action needs no parameters."""
+        found = self._plain.get(name)
+        if found is None:
+            found = self._plain[name] = not any(_wrong_params({}, action))
+        return found
+
+
+def gathered(entries: Iterable[Entry | Unread], host: Host) -> tuple[list[Entry], list[ConfigProblem]]:
     """The strategies of an iterable, and all that is wrong with them, in their order.
 
     It goes on until there are 100 problems; then no further strategy is looked at, nor even read.
     """
+    answers = Answers(host)
     taken: list[Entry] = []
     names: dict[str, Entry] = {}
     problems: list[ConfigProblem] = []
-    for entry in entries:
+    for unread in entries:
         if len(problems) >= MOST_PROBLEMS:
-            accepted = "looked at when those before are right: there are too many problems already"
-            problems.append(ConfigProblem(entry.place.told(), Shortened("it and all that follow"), accepted))
+            problems.append(ConfigProblem(unread.place.told(), Shortened("it and all that follow"), LATER))
             break
         if len(taken) == MOST_STRATEGIES:
             found = Shortened("one more strategy")
-            problems.append(ConfigProblem(entry.place.told(), found, f"one of at most {MOST_STRATEGIES} strategies"))
+            problems.append(ConfigProblem(unread.place.told(), found, f"one of at most {MOST_STRATEGIES} strategies"))
             break
+        entry = unread.read()
         taken.append(entry)
         problems += entry.problems
         if entry.name and names.setdefault(entry.name, entry) is not entry:
             accepted = f"a name of its own: {names[entry.name].place.told()} has it too"
             problems.append(shortened(ConfigProblem(entry.place.told(".name"), entry.name, accepted)))
-        problems += host_problems(entry, host)
+        told = list(itertools.islice(_host_problems(entry, host, answers), MOST_PROBLEMS + 1))
+        if len(told) > MOST_PROBLEMS:
+            told[-1] = ConfigProblem(entry.place.told(), Shortened("what else is in it"), LATER)
+        problems += told
     return taken, problems
 
 
-def host_problems(entry: Entry, host: Host) -> Iterator[ConfigProblem]:
+def _host_problems(entry: Entry, host: Host, answers: Answers) -> Iterator[ConfigProblem]:
     """What the host says to one strategy, or to those of its actions that could be read."""
     if host.actions is None:
         return
     found: dict[str, Action] = {}
     for path, step in entry.steps.items():
-        for problem in _step_problems(entry, path, step, host, found):
+        for problem in _step_problems(entry, path, step, host, answers, found):
             yield shortened(problem)
     if entry.spec is not None:
         for problem in _order_problems(entry.spec, entry.place, found):
@@ -86,7 +119,7 @@ def host_problems(entry: Entry, host: Host) -> Iterator[ConfigProblem]:
 
 
 def _step_problems(
-    entry: Entry, path: str, step: StepSpec, host: Host, found: dict[str, Action]
+    entry: Entry, path: str, step: StepSpec, host: Host, answers: Answers, found: dict[str, Action]
 ) -> Iterator[ConfigProblem]:
     place = entry.place
     if host.actions is None or step.do not in host.known:
@@ -98,25 +131,28 @@ def _step_problems(
     except ConfigError as error:  # declared, and not complete
         yield ConfigProblem(place.told(f"{path}.do"), step.do, f"an action that is complete: {error}")
         return
-    yield from _param_problems(place, path, step, action)
-    yield from _role_problems(place, path, step, action)
+    if step.params or not answers.goes_without(step.do, action):
+        for problem in _wrong_params(step.params, action):
+            inner = "" if problem.where == "settings" else f".{problem.where}"
+            yield problem._replace(where=place.told(f"{path}.params{inner}"))
+    if step.levers:
+        yield from _role_problems(place, path, step, action)
     if step.undo_after is not None and action.effect is not Effect.REVERSIBLE:
         accepted = f"left out: {step.do} is {action.effect}, so there is nothing to undo"
         yield ConfigProblem(place.told(f"{path}.undo_after"), step.undo_after, accepted)
     if host.levers is not None:
-        for need in action.needs:
+        for need in answers.unserved(step, action):
             yield from _lever_problems(entry, path, step, need, host.levers)
     if host.protection is not None:
         yield from _protection_problems(entry, path, step, action, host.protection)
 
 
-def _param_problems(place: Place, path: str, step: StepSpec, action: Action) -> Iterator[ConfigProblem]:
+def _wrong_params(params: Mapping[str, Any], action: Action) -> Sequence[ConfigProblem]:
     try:
-        structure(step.params, action.params)
+        structure(params, action.params)
     except InvalidConfigError as error:
-        for problem in error.problems:
-            inner = "" if problem.where == "settings" else f".{problem.where}"
-            yield problem._replace(where=place.told(f"{path}.params{inner}"))
+        return error.problems
+    return ()
 
 
 def _role_problems(place: Place, path: str, step: StepSpec, action: Action) -> Iterator[ConfigProblem]:
@@ -133,8 +169,6 @@ def _lever_problems(
     name = step.levers.get(need.role, need.role)
     lever = levers.get(name)
     if lever is None and need.optional and need.role not in step.levers:
-        return
-    if _serves(lever, need.protocol):
         return
     wanted = f"a {need.protocol.__name__}, which {step.do} of strategy {entry.name!r} pulls"
     if lever is None:

@@ -16,7 +16,7 @@ import attrs
 from selfheal.conditions import Comparison, LabelIn, LabelIs
 from selfheal.healing.actions import Action, builtin_actions
 from selfheal.healing.strategies.checking import KnownActions
-from selfheal.healing.strategies.reading import MOST_STRATEGIES, VERSION
+from selfheal.healing.strategies.reading import MOST_IN_FILE, VERSION
 from selfheal.healing.strategies.specs import (
     MOST_STEPS,
     ConditionData,
@@ -48,7 +48,7 @@ def strategy_schema(actions: KnownActions | None = None) -> dict[str, Any]:
     """
     known = builtin_actions() if actions is None else actions
     found = [known.get(name) for name in sorted(known.names())]
-    strategies = {"type": "array", "items": _ref("strategy"), "maxItems": MOST_STRATEGIES}
+    strategies = {"type": "array", "items": _ref("strategy"), "maxItems": MOST_IN_FILE}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Strategies of selfheal",

@@ -18,6 +18,7 @@ from selfheal.healing.strategies.reading import (
     VERSION,
     Entry,
     Place,
+    Unread,
     entry_of,
     read_strategies,
     read_top,
@@ -50,7 +51,9 @@ class StrategySet:
             raise InvalidConfigError(wrong[:MOST_PROBLEMS], source)
         self._fill([entry_of(spec, Place(where=f"strategies[{i}]")) for i, spec in enumerate(given)], source, Host())
 
-    def _fill(self, entries: Iterable[Entry], source: str, host: Host, before: Iterable[ConfigProblem] = ()) -> None:
+    def _fill(
+        self, entries: Iterable[Entry | Unread], source: str, host: Host, before: Iterable[ConfigProblem] = ()
+    ) -> None:
         """Take the strategies in, or none of them."""
         taken, problems = gathered(entries, host)
         problems = [*before, *problems]
@@ -62,7 +65,7 @@ class StrategySet:
 
     @classmethod
     def _of(
-        cls, entries: Iterable[Entry], source: str, host: Host, before: Iterable[ConfigProblem] = ()
+        cls, entries: Iterable[Entry | Unread], source: str, host: Host, before: Iterable[ConfigProblem] = ()
     ) -> StrategySet:
         made = cls.__new__(cls)
         made._fill(entries, source, host, before)
@@ -80,6 +83,8 @@ class StrategySet:
         protection: Protection | None = None,
     ) -> StrategySet:
         """Make a set of plain data, as a JSON or TOML file holds it: ``{"version": 1, "strategies": [...]}``.
+
+        What is bounded in a file is bounded here: 500 strategies, 6,000 values.
 
         Args:
             data: the data.
@@ -108,7 +113,7 @@ class StrategySet:
         """Read a ``.json`` or ``.toml`` file, or all of a directory in the order of their names.
 
         Args:
-            path: the file or directory. A file is of at most 1 MiB.
+            path: the file or directory. A file is of at most 256 KiB of JSON or 64 KiB of TOML.
             actions: what the strategies may name; ``None``: not checked now.
             levers: what the actions may pull; ``None``: not checked now.
             protection: what they may touch; ``None``: not checked now.

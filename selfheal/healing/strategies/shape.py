@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -18,6 +19,8 @@ LONGEST_TEXT = 10_000
 LONGEST_KEY = 200
 MOST_DIGITS = 64  # bits of an integer: what every reader of JSON can hold
 
+_MAY_BE_CONDITION = re.compile("[<>=]|label").search
+
 Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
 
@@ -30,30 +33,96 @@ class Shortened(str):
         return str(self)
 
 
+def measured(value: object) -> tuple[int, ConfigProblem | None]:
+    """How much it is to read, and the first thing in it that no strategy may hold, by its path from here on.
+
+    Each value counts one, and text one more for each 32 characters; for each four if it may be a condition.
+    """
+    much = _counted(value)
+    return (much, None) if much else _looked_at(value)
+
+
 def shape_problem(value: object, where: str) -> ConfigProblem | None:
     """The first thing that no strategy may hold: too much, too deep, too long, or nothing that JSON has.
 
     Takes time in proportion to what is looked at, and looks at no more than is accepted.
     """
-    seen = 0
-    waiting: list[tuple[object, str, int]] = [(value, where, 0)]
+    problem = measured(value)[1]
+    return None if problem is None else problem._replace(where=where + problem.where)
+
+
+def _counted(value: object) -> int:
+    """How much it is to read; 0 if anything in it is out of the common, so that it has to be looked at closely."""
+    seen, weight, layer = 1, 0, [value]
+    for _ in range(DEEPEST + 1):
+        below: list[Any] = []
+        for item in layer:
+            if isinstance(item, str):
+                if not _is_common(item, LONGEST_TEXT):
+                    return 0
+                weight += _weight(item)
+            elif not _is_number(item):
+                inside = _inside(item)
+                if inside is None or seen + len(below) + len(inside) > MOST_VALUES:
+                    return 0
+                below += inside
+        if not below:
+            return seen + weight
+        seen, layer = seen + len(below), below
+    return 0
+
+
+def _inside(item: object) -> Collection[object] | None:
+    """What is in a table or list; ``None`` if it is neither, or its size or its keys are out of the common."""
+    if type(item) is list:
+        return item if len(item) <= MOST_IN_LIST else None
+    if type(item) is not dict or len(item) > MOST_IN_TABLE:
+        return None
+    for key in item:
+        if type(key) is not str or not _is_common(key, LONGEST_KEY):
+            return None
+    return item.values()
+
+
+def _is_number(item: object) -> bool:
+    """Whether it is a number that every reader of JSON can hold, true, false or nothing."""
+    if type(item) is float:
+        return math.isfinite(item)
+    return item is None or (isinstance(item, int) and item.bit_length() <= MOST_DIGITS)
+
+
+def _is_common(text: str, longest: int) -> bool:
+    return len(text) <= longest and _is_unicode(text)
+
+
+def _looked_at(value: object) -> tuple[int, ConfigProblem | None]:
+    """The same with the path of what is wrong."""
+    seen, weight = 0, 0
+    waiting: list[tuple[object, str, int]] = [(value, "", 0)]
     while waiting:
         item, path, depth = waiting.pop()
         seen += 1
         if seen > MOST_VALUES:
-            return ConfigProblem(where, Shortened(f"more than {MOST_VALUES}"), f"of at most {MOST_VALUES} values")
-        problem = _leaf_problem(item, path)
-        if problem is None and isinstance(item, Mapping | list | tuple):
-            problem = _table_problem(item, path) if isinstance(item, Mapping) else _list_problem(item, path)
-            if problem is None and depth == DEEPEST and item:
-                problem = ConfigProblem(where, Shortened("more"), f"nested at most {DEEPEST} levels deep")
-        if problem is not None:
-            return problem
-        if isinstance(item, Mapping):
+            problem = ConfigProblem("", Shortened(f"more than {MOST_VALUES}"), f"of at most {MOST_VALUES} values")
+            return seen, problem
+        found = _leaf_problem(item, path)
+        if found is None and isinstance(item, Mapping | list | tuple):
+            found = _table_problem(item, path) if isinstance(item, Mapping) else _list_problem(item, path)
+            if found is None and depth == DEEPEST and item:
+                found = ConfigProblem("", Shortened("more"), f"nested at most {DEEPEST} levels deep")
+        if found is not None:
+            return seen + weight, found
+        if isinstance(item, str):
+            weight += _weight(item)
+        elif isinstance(item, Mapping):
             waiting += [(inner, f"{path}.{key}", depth + 1) for key, inner in item.items()]
         elif isinstance(item, list | tuple):
             waiting += [(inner, f"{path}[{index}]", depth + 1) for index, inner in enumerate(item)]
-    return None
+    return seen + weight, None
+
+
+def _weight(text: str) -> int:
+    return len(text) // (4 if _MAY_BE_CONDITION(text) else 32)
 
 
 def _leaf_problem(item: object, path: str) -> ConfigProblem | None:
@@ -91,6 +160,8 @@ def _list_problem(item: list[Any] | tuple[Any, ...], path: str) -> ConfigProblem
 
 
 def _is_unicode(text: str) -> bool:
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -112,12 +183,14 @@ def shortened(problem: ConfigProblem) -> ConfigProblem:
 
 def listed(given: object) -> Any:
     """A tuple of what is given; text is left as it is, for the validator to refuse."""
+    if type(given) is tuple:
+        return given
     return given if isinstance(given, str) or not isinstance(given, Iterable) else tuple(given)
 
 
 def copied(given: object) -> Any:
     """A table of one's own; anything else is left as it is, for the validator to refuse."""
-    return dict(given) if isinstance(given, Mapping) else given
+    return dict(given) if type(given) is dict or isinstance(given, Mapping) else given
 
 
 def text(longest: int, *, empty: bool = False, lines: bool = False) -> Validator:
@@ -155,6 +228,8 @@ def patterns(owner: object, field: attrs.Attribute[Any], value: Any) -> None:
 
 
 def _each_name(owner: object, field: attrs.Attribute[Any], value: Any, what: str) -> None:
+    if value == ():
+        return
     where = f"{type(owner).__name__}.{field.name}"
     if not isinstance(value, tuple) or len(value) > MOST_IN_LIST:
         raise ConfigError(where, value, f"a list of at most {MOST_IN_LIST} {what}")
@@ -167,6 +242,8 @@ def _each_name(owner: object, field: attrs.Attribute[Any], value: Any, what: str
 
 def words(owner: object, field: attrs.Attribute[Any], value: Any) -> None:
     """Accept a table of text to text."""
+    if type(value) is dict and not value:
+        return
     where = f"{type(owner).__name__}.{field.name}"
     if not isinstance(value, Mapping) or len(value) > MOST_IN_TABLE:
         raise ConfigError(where, value, f"a table of at most {MOST_IN_TABLE} texts")
@@ -177,6 +254,8 @@ def words(owner: object, field: attrs.Attribute[Any], value: Any) -> None:
 
 def json_values(owner: object, field: attrs.Attribute[Any], value: Any) -> None:
     """Accept a table of what JSON has, of limited size."""
+    if type(value) is dict and not value:
+        return
     where = f"{type(owner).__name__}.{field.name}"
     if not isinstance(value, Mapping):
         raise ConfigError(where, value, "a table")

@@ -82,6 +82,13 @@ class VerifySpec:
     tolerance: float = attrs.field(default=0.05, validator=between(0.0, 10.0))
 
 
+_USUAL = VerifySpec()
+
+
+def _usually() -> VerifySpec:
+    return _USUAL
+
+
 @attrs.frozen(kw_only=True)
 class StepSpec:
     """One action of a level.
@@ -122,10 +129,15 @@ def _steps(owner: object, field: attrs.Attribute[Any], value: object) -> None:
         raise ConfigError("LevelSpec.actions", _counted(value, "action"), f"a list of 1 to {MOST_STEPS} actions")
 
 
+_ORDER = tuple(Level)
+
+
 def _levels(owner: object, field: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, tuple) or not value or not all(isinstance(level, LevelSpec) for level in value):
         raise ConfigError("StrategySpec.levels", _counted(value, "level"), "a list of at least one level")
-    order = [list(Level).index(level.level) for level in value]
+    if len(value) == 1:
+        return  # in order, and of no more actions than a level may have
+    order = [_ORDER.index(level.level) for level in value]
     if order != sorted(set(order)):
         found = ", ".join(level.level for level in value)
         raise ConfigError("StrategySpec.levels", found, "each at most once, in the order soft, hard, critical")
@@ -193,7 +205,7 @@ class StrategySpec:
     max_attempts_per_hour: int = attrs.field(default=3, validator=between(1, 1000))
     levels: tuple[LevelSpec, ...] = attrs.field(converter=listed, validator=_levels)
     settle: Seconds = attrs.field(default=30.0, validator=between(0.0, 3600.0, "s"))
-    verify: VerifySpec = attrs.field(factory=VerifySpec)
+    verify: VerifySpec = attrs.field(factory=_usually)
     rollback: bool = attrs.field(default=True, validator=boolean)
     enabled: bool = attrs.field(default=True, validator=boolean)
 

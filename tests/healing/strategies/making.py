@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,6 +13,8 @@ from selfheal.healing.actions import ActionRegistry, builtin_actions
 from selfheal.healing.strategies import StrategySet
 
 ACTIONS: ActionRegistry = builtin_actions()
+SOON = 0.050
+"""Seconds of the processor that reading any file may take."""
 
 
 def strategy(**settings: Any) -> dict[str, Any]:
@@ -33,6 +37,18 @@ def told(data: Any, **host: Any) -> list[str]:
     with pytest.raises(InvalidConfigError) as caught:
         StrategySet.from_data(data, **host)
     return [str(problem) for problem in caught.value.problems]
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    """Processor seconds of the quickest of up to seven tries: the machine may be busy with something else."""
+    best = float("inf")
+    for _ in range(7):
+        started = time.process_time()
+        work()
+        best = min(best, time.process_time() - started)
+        if best <= SOON:
+            break
+    return best
 
 
 def all_levers(actions: ActionRegistry = ACTIONS) -> dict[str, object]:
