@@ -25,6 +25,7 @@ from selfheal.levers.protocols import (
     Snapshotting,
     TaskRedistribution,
 )
+from selfheal.levers.protocols_backup import BackingUp, Restoring, VerifyingBackups
 from selfheal.levers.protocols_system import (
     CleaningTemp,
     CleaningUp,
@@ -42,6 +43,7 @@ from selfheal.levers.snapshotter import Snapshotter, SnapshotterConfig
 from selfheal.levers.suspending import LowPriorityWork, OptionalServices
 
 __all__ = [
+    "BackingUp",
     "CacheControl",
     "CacheSize",
     "Caching",
@@ -86,6 +88,7 @@ __all__ = [
     "Reordering",
     "ResettingDependency",
     "RestartPreparation",
+    "Restoring",
     "Scaling",
     "ServiceControl",
     "Snapshotter",
@@ -100,6 +103,7 @@ __all__ = [
     "TighteningMonitoring",
     "TrimReport",
     "TrimmingMemory",
+    "VerifyingBackups",
     "WebhookNotifier",
     "tcp_check",
 ]

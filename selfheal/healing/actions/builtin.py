@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from selfheal.healing.actions.backups import Backup, Restore, VerifyBackup
 from selfheal.healing.actions.diagnosing import CheckUpstream, Profile, TightenMonitoring
 from selfheal.healing.actions.freeing import CleanTemp, ResetDependency, TrimMemory
 from selfheal.healing.actions.processes import EndIdle, ForceCleanup
@@ -40,6 +41,9 @@ _BUILTIN: tuple[type[Action], ...] = (
     TrimMemory,
     StopOptional,
     PrepareRestart,
+    Backup,
+    VerifyBackup,
+    Restore,
 )
 
 

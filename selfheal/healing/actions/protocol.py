@@ -196,10 +196,16 @@ class Action(Protocol):
         """
 
 
+def asks(action: Action) -> bool:
+    """Whether a person must always approve what this action is part of; one that does not say so does not ask."""
+    return getattr(action, "asks", False) is True
+
+
 class BaseAction:
     """An :class:`Action` to build on: sets what most leave as it is.
 
-    A subclass gives at least ``name`` and ``run``; one that is ``REVERSIBLE`` gives ``plan`` and ``rollback``.
+    A subclass gives at least ``name`` and ``run``; one that is ``REVERSIBLE`` gives ``plan`` and ``rollback``. With
+    ``asks = True`` a person must approve each level that it is in, whatever the strategy and the engine say.
     """
 
     name: ClassVar[str]
@@ -209,6 +215,7 @@ class BaseAction:
     needs: ClassVar[tuple[LeverNeed, ...]] = ()
     params: ClassVar[type] = NoParams
     repeat: ClassVar[Repeat] = Repeat.AGAIN
+    asks: ClassVar[bool] = False
 
     def __repr__(self) -> str:
         return f"<action {getattr(self, 'name', type(self).__name__)}>"

@@ -11,6 +11,7 @@ from selfheal.clock import Clock
 from selfheal.events import Alert
 from selfheal.forking import track
 from selfheal.healing.actions import ActionRegistry
+from selfheal.healing.actions.protocol import asks
 from selfheal.healing.engine.adapting import spec_of, targets_of
 from selfheal.healing.engine.chronicle import Journalling
 from selfheal.healing.engine.reading import Past
@@ -157,6 +158,10 @@ class PlanGuards:
             if refused is not None:
                 return f"{step.do}: {refused}"
         return None
+
+    def asks(self, level: LevelSpec) -> bool:
+        """Whether an action of a level may never run without a person's approval."""
+        return any(asks(self._actions.get(step.do)) for step in level.actions)
 
     def approval(self, spec: StrategySpec, alert: Alert, level: LevelSpec, run: str) -> tuple[Approval, bool]:
         """The approval of a level, and whether it was asked for just now: nobody was asked before.

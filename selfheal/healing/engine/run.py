@@ -184,6 +184,8 @@ class HealingRun:
     def _asks(self, level: LevelSpec) -> bool:
         if self._desk.dry_run:
             return False
+        if self._desk.guards.asks(level):
+            return True
         if level.approval is not None:
             return level.approval
         return level.level is Level.CRITICAL and not self._desk.auto_critical

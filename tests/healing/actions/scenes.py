@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import attrs
 
+from selfheal.backup import BackupStore, Section
+from selfheal.backup.control import BackupControl
+from selfheal.backup.restoring import Restorer
 from selfheal.events import Alert, EventBus
 from selfheal.healing.actions import ActionCall, builtin_actions
 from selfheal.healing.actions.queues import ReorderParams
@@ -129,6 +133,29 @@ def redistribute_tasks(tmp: Path) -> ActionScene:
     return ActionScene(levers={"queue": queue}, look=look, target="w1")
 
 
+def _backups(tmp: Path) -> tuple[Path, BackupControl, Restorer]:
+    """A file that has changed since there is a backup of it."""
+    directory = Path(tempfile.mkdtemp(dir=tmp))
+    source = directory / "app.toml"
+    source.write_text("size = 3")
+    store = BackupStore(directory / "backups", [Section("config", source)], clock=FakeClock(), events=EventBus())
+    store.create()
+    source.write_text("size = 4")
+    (directory / "restores").mkdir()
+    restorer = Restorer(store, directory / "restores", keep_previous=True, clock=FakeClock(), events=EventBus())
+    return source, BackupControl(store, restorer), restorer
+
+
+def backup(tmp: Path) -> ActionScene:
+    source, lever, _ = _backups(tmp)
+    return ActionScene(levers={"backups": lever}, look=source.read_text)
+
+
+def restore(tmp: Path) -> ActionScene:
+    source, lever, restorer = _backups(tmp)
+    return ActionScene(levers={"backups": lever}, look=source.read_text, meddle=restorer.commit)
+
+
 def snapshot(tmp: Path) -> ActionScene:
     return ActionScene(levers={"snapshotter": Snapshotter(tmp, processes=False)}, look=nothing)
 
@@ -227,6 +254,9 @@ SCENES: dict[str, list[Callable[[Path], ActionScene]]] = {
     "scale_workers": [scale_workers],
     "redistribute_tasks": [redistribute_tasks],
     "snapshot": [snapshot],
+    "backup": [backup],
+    "verify_backup": [backup],
+    "restore": [restore],
     "suspend_low_priority": [suspend_low_priority],
     "resume_low_priority": [resume_low_priority],
     "profile": [profile],

@@ -27,6 +27,7 @@ from selfheal.healing.actions import (
     Skip,
     builtin_actions,
 )
+from selfheal.healing.actions.protocol import asks
 from selfheal.levers import Caching, RateLimiting
 from selfheal.resources import RateLimiter
 from tests.healing.actions.scenes import call_of, rate_limit
@@ -63,7 +64,7 @@ def test_the_shipped_ones_are_there() -> None:
     actions = builtin_actions()
 
     assert set(actions.names()) >= ELEVEN
-    assert len(actions) == len(actions.names()) == 25
+    assert len(actions) == len(actions.names()) == 28
     assert actions.names() == tuple(sorted(actions.names())) == tuple(action.name for action in actions)
     actions.register(Mine)
     assert "mine" in actions
@@ -71,10 +72,10 @@ def test_the_shipped_ones_are_there() -> None:
 
 
 EFFECTS = {
-    Effect.NEUTRAL: {"log", "notify", "snapshot", "profile", "check_upstream"},
+    Effect.NEUTRAL: {"log", "notify", "snapshot", "profile", "check_upstream", "backup", "verify_backup"},
     Effect.REVERSIBLE: {
         *("rate_limit", "fallback_llm", "enable_cache", "scale_workers", "suspend_low_priority", "prepare_restart"),
-        *("resume_low_priority", "tighten_monitoring", "reorder_tasks"),
+        *("resume_low_priority", "tighten_monitoring", "reorder_tasks", "restore"),
     },
     Effect.IRREVERSIBLE: {
         *("restart_if_critical", "restart_service", "restart_dependants", "clear_cache", "redistribute_tasks"),
@@ -89,8 +90,10 @@ def test_effects_are_as_agreed() -> None:
 
     assert {effect: {a.name for a in actions if a.effect is effect} for effect in Effect} == EFFECTS
     assert {a.name for a in actions if a.destructive} == {
-        *("restart_if_critical", "restart_service", "restart_dependants", "force_cleanup", "end_idle", "stop_optional")
+        *("restart_if_critical", "restart_service", "restart_dependants", "force_cleanup", "end_idle", "stop_optional"),
+        "restore",
     }
+    assert {a.name for a in actions if asks(a)} == {"restore"}
 
 
 def test_an_unknown_name_has_a_nearest() -> None:

@@ -9,6 +9,7 @@ import pytest
 from selfheal.clock import SYSTEM_CLOCK
 from selfheal.errors import ApprovalClosedError
 from selfheal.events import ApprovalRequested
+from selfheal.healing.actions import ActionCall, ActionRegistry, BaseAction, Plan, Receipt
 from tests.healing.engine.rig import ALERT, Rig, strategy
 from tests.healing.engine.world import USELESS
 
@@ -109,3 +110,29 @@ def test_what_is_denied_or_not_decided_is_not_done_and_asked_again_when_it_is_ov
     rig.raise_alert()
     assert len(rig.of(ApprovalRequested)) == 2
     assert rig.world.calls == []
+
+
+def test_an_action_that_asks_waits_for_a_person_whatever_else_is_said() -> None:
+    """Neither ``auto_critical`` nor a level that wants no approval lets it pass; with the approval it runs."""
+
+    class Grave(BaseAction):
+        """Not to be done by itself."""
+
+        name = "grave"
+        asks = True
+
+        def run(self, call: ActionCall, plan: Plan) -> Receipt:
+            done.append(call.target)
+            return {}
+
+        def verify(self, call: ActionCall, plan: Plan, receipt: Receipt) -> bool:
+            return True
+
+    done: list[str] = []
+    level = {"level": "soft", "approval": False, "actions": ["grave"]}
+    rig = Rig(strategy(level, grace_period=0), actions=ActionRegistry([Grave()]), auto_critical=True)
+    assert [one.guard for one in rig.raise_alert()] == ["approval"]
+    assert done == []
+    rig.engine.approve(rig.engine.snapshot().approvals[0].id, by="maria", reason="go")
+    assert [one.outcome for one in rig.pass_time(10)] == ["healed"]
+    assert done == ["web"]
