@@ -17,7 +17,14 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import bench_leak, detect_multivariate, detect_recorded, detect_thresholds, detect_univariate
+from benchmarks import (
+    bench_leak,
+    detect_multivariate,
+    detect_recorded,
+    detect_subsets,
+    detect_thresholds,
+    detect_univariate,
+)
 from benchmarks.table import Gate, print_gates
 
 LEAK_SERIES = 200
@@ -69,7 +76,9 @@ def several(data: Path | None, peers: bool) -> list[Gate]:
     detect_multivariate.weigh_imports()
     if data is not None:
         contenders = {**detect_multivariate.CONTENDERS, **(detect_multivariate.peers() if peers else {})}
-        gates += detect_multivariate.judge(data, "kept", 100, contenders)
+        quick = {name: each for name, each in contenders.items() if not detect_subsets.is_slow(name)}
+        gates += detect_multivariate.judge(data, "kept", 100, quick)
+        detect_subsets.run(data, "kept", contenders)
     return [aimed(gate) for gate in gates]
 
 

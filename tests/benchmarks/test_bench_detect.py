@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from benchmarks import bench_detect, bench_leak, detect_multivariate
+from benchmarks import bench_detect, bench_leak, detect_multivariate, detect_subsets
+from benchmarks.detect_multivariate import Recorded
 from benchmarks.table import Gate
 
 START = datetime.datetime(2024, 3, 1, tzinfo=datetime.UTC)
@@ -37,8 +39,8 @@ def machine(file: Path, seed: int) -> None:
     draw = np.random.default_rng(seed)
     rows = draw.normal(0.0, 1.0, (500, 1)) * [1.0, 0.5, 0.0] + draw.normal(0.0, 0.1, (500, 3)) * [1.0, 1.0, 0.0]
     label = np.zeros(200, int)
-    label[100:120] = 1
-    rows[400:420, 0] += 6.0
+    label[100:130] = 1
+    rows[400:430, 0] += 6.0
     file.parent.mkdir(parents=True, exist_ok=True)
     np.savez(file, train=rows[:300], test=rows[300:], label=label)
 
@@ -79,8 +81,6 @@ def little(monkeypatch: pytest.MonkeyPatch) -> None:
     """As little as there can be of what takes long; what is measured is not looked at."""
     monkeypatch.setattr(detect_multivariate, "NOISE_RUNS", 1)
     monkeypatch.setattr(bench_leak, "KINDS", ("AR", "GC sawtooth"))
-    few = {name: each for name, each in detect_multivariate.CONTENDERS.items() if "1 hour" not in name}
-    monkeypatch.setattr(detect_multivariate, "CONTENDERS", few)
 
 
 @pytest.mark.usefixtures("little")
@@ -97,8 +97,24 @@ def test_every_figure_is_printed_with_its_gates(data: Path, capsys: pytest.Captu
     assert "kept: artificial/second.csv, real/fourth.csv" in printed
     assert "searched on: artificial/first.csv, real/third.csv" in printed
     assert "asd, kept: asd-2" in printed
+    assert "asd, kept, one machine only: asd-2" in printed
     assert "published, 58 series: Numenta HTM" in printed
     assert "usual samples called unusual" in printed
+
+
+def test_a_slow_contender_is_judged_on_every_tenth_sample(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is given a tenth of the samples at ten times the step, and so are those beside it."""
+    seen = []
+
+    def contender(machine: Recorded) -> NDArray[np.float64]:
+        seen.append((machine.name, machine.step, len(machine.train), len(machine.test)))
+        return np.arange(len(machine.test), dtype=float)
+
+    detect_subsets.run(data, "kept", {"random": contender, "rrcf of some trees": contender})
+
+    assert seen[:2] == [("asd-2", 3000.0, 30, 20)] * 2
+    assert len(seen) == 6
+    assert "smd, kept, every 10th sample only: smd-2" in capsys.readouterr().out
 
 
 def test_a_gate_says_where_it_stands() -> None:
