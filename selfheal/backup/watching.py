@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Annotated
 
 import attrs
 
+from selfheal.conditions import parse_duration
+from selfheal.configuring import StructuredBy
 from selfheal.events import Alert, Severity
 from selfheal.validators import between
 
 _HOUR = 3600.0
+Seconds = Annotated[float, StructuredBy(parse_duration)]
+"""Seconds; in a file also text such as ``26h``."""
 
 
 @attrs.frozen(kw_only=True)
@@ -27,9 +32,9 @@ class BackupLimits:
         ConfigError: if a value is out of range.
     """
 
-    backup_within: float = attrs.field(default=26 * _HOUR, validator=between(60.0, 366 * 86_400.0, "s"))
-    verified_within: float = attrs.field(default=50 * _HOUR, validator=between(60.0, 366 * 86_400.0, "s"))
-    copied_within: float = attrs.field(default=50 * _HOUR, validator=between(60.0, 366 * 86_400.0, "s"))
+    backup_within: Seconds = attrs.field(default=26 * _HOUR, validator=between(60.0, 366 * 86_400.0, "s"))
+    verified_within: Seconds = attrs.field(default=50 * _HOUR, validator=between(60.0, 366 * 86_400.0, "s"))
+    copied_within: Seconds = attrs.field(default=50 * _HOUR, validator=between(60.0, 366 * 86_400.0, "s"))
 
 
 @attrs.frozen(kw_only=True)
