@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
-from hypothesis import given
+import re
 
-from selfheal.conditions import All, AnyOf, Comparison, Condition, LabelIn, LabelIs, Not, describe, parse
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from selfheal.conditions import All, AnyOf, Comparison, Condition, LabelIn, LabelIs, Not, describe, parse, sugar
 from selfheal.errors import ConfigError
 from tests.conditions.forms import conditions
 
@@ -148,3 +151,58 @@ def test_described_and_read_again_it_is_the_same(condition: Condition) -> None:
 def test_described_for_people(condition: Condition, text: str) -> None:
     """Text is as short as it can be, with quotes only where a name needs them."""
     assert describe(condition) == text
+
+
+PIECES = [
+    "a",
+    "cpu.max",
+    "x-y",
+    "and",
+    "or",
+    "not",
+    "in",
+    "for",
+    "clear",
+    "label",
+    "label.z",
+    "'q'",
+    "(",
+    ")",
+    ">",
+    ">=",
+    "<",
+    "==",
+    "!=",
+    "1",
+    "80",
+    "-5",
+    "1e3",
+    "1e400",
+    "1.5",
+    "5m",
+    "8d",
+    ".",
+    "\n",
+]
+WRITTEN = st.lists(
+    st.sampled_from([*PIECES, "a > 1", "b<2", "c >= 3 for 5m clear 0", "d < 1 for 9d"]), max_size=9
+).flatmap(lambda pieces: st.sampled_from([" ", "  ", ""]).map(lambda blank: blank.join(pieces)))
+
+
+def outcome(text: str) -> object:
+    """The condition, or what is said against it."""
+    try:
+        return parse(text)
+    except ConfigError as error:
+        return str(error)
+
+
+@settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(WRITTEN)
+def test_a_comparison_in_one_token_is_the_same_as_in_many(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """Taking a whole comparison at once is quicker, and changes neither what is read nor what is refused."""
+    with monkeypatch.context() as slow:
+        slow.setattr(sugar, "_WHOLE", re.compile("(?!)(?P<metric>)"))
+        expected = outcome(text)
+
+    assert outcome(text) == expected

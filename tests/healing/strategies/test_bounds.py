@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from selfheal.errors import InvalidConfigError
-from selfheal.healing.strategies import StrategySet
+from selfheal.healing.strategies import StrategySet, shape
 from selfheal.healing.strategies.reading import MOST_IN_FILE, MOST_VALUES_IN_FILE
 from selfheal.healing.strategies.shape import measured
 from tests.healing.strategies.making import ACTIONS, SOON, all_levers, file_of, seconds_of, strategy, told
@@ -289,3 +289,16 @@ def test_any_strategies_up_to_the_bound_are_read_soon(found: StrategySet, trigge
             assert trigger
 
     assert seconds_of(judge) <= SOON
+
+
+ODD = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.sampled_from(["\ud800", 2**64])
+TREES = st.recursive(ODD, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner))
+
+
+@given(TREES)
+def test_a_quick_look_and_a_close_one_agree(data: Any) -> None:
+    """What is counted at a glance has nothing wrong in it, and is as much; all else has, if it is of common types."""
+    glance = shape._counted(data)
+    much, problem = shape._looked_at(data)
+
+    assert glance == (0 if problem else much)
