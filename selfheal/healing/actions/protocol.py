@@ -196,7 +196,7 @@ class Action(Protocol):
         """
 
 
-def asks(action: Action) -> bool:
+def asks(action: Action | None) -> bool:
     """Whether a person must always approve what this action is part of; one that does not say so does not ask."""
     return getattr(action, "asks", False) is True
 

@@ -11,6 +11,7 @@ import attrs
 from selfheal.configuring import choices, structure
 from selfheal.errors import ConfigError, ConfigProblem, InvalidConfigError
 from selfheal.healing.actions import Action, Effect, LeverNeed
+from selfheal.healing.actions.protocol import asks
 from selfheal.healing.strategies.reading import LATER, MOST_PROBLEMS, MOST_STRATEGIES, Entry, Place, Unread
 from selfheal.healing.strategies.shape import Shortened, shortened
 from selfheal.healing.strategies.specs import LevelSpec, StepSpec, StrategySpec
@@ -205,6 +206,12 @@ def _protection_problems(
 
 def _order_problems(spec: StrategySpec, place: Place, found: Mapping[str, Any]) -> Iterator[ConfigProblem]:
     """Undoing goes backwards, and ends where something cannot be undone: that comes last."""
+    for i, level in enumerate(spec.levels):
+        if level.approval is False:
+            for j, step in enumerate(level.actions):
+                if asks(found.get(f".levels[{i}].actions[{j}]")):
+                    accepted = f"left out or true: {step.do} always waits for a person"
+                    yield ConfigProblem(place.told(f".levels[{i}].approval"), False, accepted)
     for i, level in enumerate(spec.levels if spec.rollback else ()):
         yield from _level_order(level, f".levels[{i}].actions", place, found)
 

@@ -225,3 +225,12 @@ def test_nothing_is_checked_that_is_not_given() -> None:
     assert found.check() == ()
     assert found.checked() is found
     assert made(strategy()).check(ACTIONS, {}, Protection()) == ()
+
+
+def test_an_action_that_asks_cannot_be_let_off() -> None:
+    """A level that says that nobody need approve it is refused if one of its actions always asks."""
+    level = {"approval": False, "actions": ["notify", "restore"]}
+
+    assert told(file_of({"name": "a", "alerts": ["x"], "levels": [level]}), actions=ACTIONS) == [
+        "strategies[0].levels[0].approval must be left out or true: restore always waits for a person, got False."
+    ]
