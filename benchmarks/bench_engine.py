@@ -50,7 +50,7 @@ def engine_of(size: int, metric: str, folder: Path, acted: list[float]) -> Strat
         }
         for n in range(size)
     ]
-    files = [strategies[n : n + 400] for n in range(0, size, 400)]  # as many as a file may hold
+    files = [strategies[n : n + 200] for n in range(0, size, 200)]  # one file may not hold all of them
     return StrategyEngine(
         StrategySet().merged(*(StrategySet.from_data({"version": 1, "strategies": file}) for file in files)),
         levers={},
