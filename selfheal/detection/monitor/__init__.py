@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from selfheal.detection.monitor.incidents import Incidents as Incidents
     from selfheal.detection.monitor.learners import Learner as Learner
     from selfheal.detection.monitor.learners import Learning as Learning
+    from selfheal.detection.monitor.markdown import as_markdown as as_markdown
     from selfheal.detection.monitor.monitor import Monitor as Monitor
+    from selfheal.detection.monitor.reporting import Report as Report
     from selfheal.detection.monitor.series import SeriesLearner as SeriesLearner
     from selfheal.detection.monitor.signals import Ended as Ended
     from selfheal.detection.monitor.signals import Signal as Signal
@@ -36,8 +38,10 @@ _HOME = {
     "Monitor": "selfheal.detection.monitor.monitor",
     "MonitorConfig": "config",
     "MonitorSnapshot": "snapshots",
+    "Report": "reporting",
     "SeriesLearner": "series",
     "Signal": "signals",
+    "as_markdown": "markdown",
 }
 
 __all__ = [
@@ -52,8 +56,10 @@ __all__ = [
     "Monitor",
     "MonitorConfig",
     "MonitorSnapshot",
+    "Report",
     "SeriesLearner",
     "Signal",
+    "as_markdown",
 ]
 
 __getattr__, __dir__ = lazy_names(__name__, _HOME, globals())

@@ -121,29 +121,16 @@ class GroupLearner:
 
     def to_dict(self) -> dict[str, Any]:
         """What was learnt."""
-        gated = self._gated
-        return {
-            "kind": KIND,
-            "version": VERSION,
-            "detector": self._detector.to_dict(),
-            "gate": gated.gate.to_dict(),
-            "since": None if math.isnan(gated.since) else gated.since,
-            "alarm_since": None if math.isnan(gated.alarm_since) else gated.alarm_since,
-            "steps": gated.steps,
-            "step": gated.step,
-        }
+        detector = self._detector.to_dict()
+        return {"kind": KIND, "version": VERSION, "detector": detector, **self._gated.to_dict()}
 
     def load(self, data: Mapping[str, Any]) -> tuple[str, ...]:
         """Take over what was learnt, if the settings are the same."""
         saved = Saved(data, KIND, VERSION)
-        was, gate = saved.part("detector"), AlertGate.from_dict(saved.part("gate"))
+        was, gated = saved.part("detector"), Gated.from_dict(saved)
         now = self._detector.to_dict()
-        if not same(was, now, ("kind", "metrics", "config")) or gate.config != self._gated.gate.config:
+        if not same(was, now, ("kind", "metrics", "config")) or gated.gate.config != self._gated.gate.config:
             return (f"learner {self.name} learns anew: its settings differ now",)
-        since, alarm_since = saved.optional("since"), saved.optional("alarm_since")
-        gated = Gated(gate, steps=saved.count("steps"), step=saved.number("step", 0.0))
-        gated.since = math.nan if since is None else since
-        gated.alarm_since = math.nan if alarm_since is None else alarm_since
         self._detector, self._gated = type(self._detector).from_dict(was), gated
         return ()
 

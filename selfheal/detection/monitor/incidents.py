@@ -29,7 +29,7 @@ class Incident:
         since: wall seconds at which it began.
         beside: what learnt detectors say of the same series, which is no incident of its own.
         flapping: whether it began so often that it stays raised until it has been quiet.
-        times: how many times it began while it was raised.
+        times: how many times it began: since it was raised, and those that made it flapping.
         live: whether anything says so now; a flapping one is held without.
         restored: whether it is known from an earlier life of the process alone.
     """
@@ -220,7 +220,8 @@ class Incidents:
             made.beside[key] = self._live[key]
         _show_beside(made)
         flapping = self._flaps.raised(signal.fingerprint, at)
-        made.shown = attrs.evolve(made.shown, flapping=flapping)
+        times = self._config.flap_raises if flapping else 1
+        made.shown = attrs.evolve(made.shown, flapping=flapping, times=times)
         return [Change("raised", made.shown), *changes]
 
     def _end(self, ended: Ended, at: float) -> list[Change]:

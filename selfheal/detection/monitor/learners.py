@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import attrs
 
 from selfheal.detection.gate import AlertGate, GateConfig
 from selfheal.detection.monitor.signals import Ended, Series, Signal
+from selfheal.detection.saved import Saved
 from selfheal.detection.verdict import NOTHING_SAID, Verdict
 
 News = list[Signal | Ended]
@@ -116,6 +117,37 @@ class Gated:
         if change == "raised":
             self.alarm_since = t
         return change
+
+    def to_dict(self) -> dict[str, Any]:
+        """The alarm, and what was seen last, as JSON data."""
+        return {
+            "gate": self.gate.to_dict(),
+            "since": None if math.isnan(self.since) else self.since,
+            "alarm_since": None if math.isnan(self.alarm_since) else self.alarm_since,
+            "last": None if math.isnan(self.last) else self.last,
+            "steps": self.steps,
+            "step": self.step,
+            "score": self.verdict.score,
+            "ready": self.verdict.ready,
+        }
+
+    @classmethod
+    def from_dict(cls, saved: Saved) -> Self:
+        """Make it anew from a record that holds what :meth:`to_dict` gave; StateError if that is damaged."""
+
+        def moment(key: str) -> float:
+            found = saved.optional(key)
+            return math.nan if found is None else found
+
+        return cls(
+            AlertGate.from_dict(saved.part("gate")),
+            verdict=Verdict.of(saved.number("score", 0.0), ready=saved.flag("ready")),
+            since=moment("since"),
+            steps=saved.count("steps"),
+            step=saved.number("step", 0.0),
+            last=moment("last"),
+            alarm_since=moment("alarm_since"),
+        )
 
     def learning(self, learner: str, series: Series) -> Learning:
         """How far it has come."""

@@ -48,25 +48,47 @@ class Lessons:
         try:
             found = learner.step(t, values, past)
         except Exception as error:
-            if learner.name not in self.problems:
-                logger.exception("learner %s failed: it tells nothing until it works again", learner.name)
-            self.problems[learner.name] = f"learner {learner.name} failed ({type(error).__name__}: {error})"
+            self._failed(learner, error)
             return []
         self.problems.pop(learner.name, None)
         return found
 
+    def _failed(self, learner: Learner, error: Exception) -> None:
+        if learner.name not in self.problems:
+            logger.error("learner %s failed: it tells nothing until it works again", learner.name, exc_info=error)
+        self.problems[learner.name] = f"learner {learner.name} failed ({type(error).__name__}: {error})"
+
     def states(self) -> tuple[Learning, ...]:
         """How far all of them have come."""
-        return tuple(state for learner in self.learners for state in learner.states())
+        states: list[Learning] = []
+        for learner in self.learners:
+            try:
+                states += learner.states()
+            except Exception as error:
+                self._failed(learner, error)
+        return tuple(states)
 
     def usual(self, series: Series, t: float) -> tuple[float, float] | None:
         """Mean and spread that are usual for a series, as the first learner that knows tells."""
-        found = (learner.usual(series, t) for learner in self.learners)
-        return next((usual for usual in found if usual is not None), None)
+        for learner in self.learners:
+            try:
+                usual = learner.usual(series, t)
+            except Exception as error:
+                self._failed(learner, error)
+            else:
+                if usual is not None:
+                    return usual
+        return None
 
     def to_dict(self) -> dict[str, Any]:
         """What all learnt, by name."""
-        return {learner.name: learner.to_dict() for learner in self.learners}
+        saved: dict[str, Any] = {}
+        for learner in self.learners:
+            try:
+                saved[learner.name] = learner.to_dict()
+            except Exception as error:
+                self._failed(learner, error)
+        return saved
 
     def load(self, data: Mapping[str, Any]) -> tuple[str, ...]:
         """Take over what was saved; what is left out, in words. One that is damaged is refused alone."""

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import logging
-import math
-import threading
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, Protocol, Unpack
 
 from selfheal.clock import SYSTEM_CLOCK, Clock
 from selfheal.detection.history import History
 from selfheal.detection.monitor.config import MonitorConfig, MonitorOptions, checked
+from selfheal.detection.monitor.curves import Plot
 from selfheal.detection.monitor.desk import Desk
 from selfheal.detection.monitor.incidents import Incident, Incidents
+from selfheal.detection.monitor.keeping import Keeper
 from selfheal.detection.monitor.learners import Learner
 from selfheal.detection.monitor.lessons import Lessons
+from selfheal.detection.monitor.reporting import Report
+from selfheal.detection.monitor.rounds import Rounds
 from selfheal.detection.monitor.series import SeriesLearner
-from selfheal.detection.monitor.signals import Series
 from selfheal.detection.monitor.snapshots import MonitorSnapshot, as_section
 from selfheal.detection.monitor.telling import Logbook, Silencing, Teller
 from selfheal.detection.rules.loading import DEFAULT_RULES
@@ -74,7 +76,10 @@ class Monitor:
         maintenance: asked for a reason why nothing is told and nothing is learnt now, or ``None``.
         enabled: asked at each call; while it answers ``False``, or raises, nothing is looked at.
         processes: likewise for what is measured of processes, and their signs of life.
-        journal: takes every change of every incident; who gives it closes it.
+        directory: where what was learnt is kept, and where reports, the open alerts and the log are left; ``None``:
+            nowhere. One monitor uses it at a time.
+        journal: takes every change of every incident, in place of the log in ``directory``; who gives it closes it.
+        plot: draws plots for reports: a :class:`~selfheal.integrations.plots.Plots`.
         config: durations and bounds; the fields may be given as keyword arguments instead.
         events: where alerts are told, and events of circuits, tasks and others are heard.
         clock: the time it goes by.
@@ -103,7 +108,9 @@ class Monitor:
         maintenance: Callable[[], str | None] | None = None,
         enabled: Callable[[], bool] = _always,
         processes: Callable[[], bool] = _always,
+        directory: str | Path | None = None,
         journal: Journal | None = None,
+        plot: Plot | None = None,
         config: MonitorConfig | None = None,
         events: EventBus = DEFAULT_BUS,
         clock: Clock = SYSTEM_CLOCK,
@@ -115,18 +122,18 @@ class Monitor:
         self._said: set[str] = set()
         self._silencing, self._maintenance = silencing, maintenance
         self._events, self._clock = events, clock
-        self._book = Logbook(journal)
-        watch = rules if isinstance(rules, RuleWatch) else RuleWatch(rules)
-        kept = history if history is not None else History()
-        self._incidents = Incidents(self.config)
+        self._keeper = Keeper(directory, clock, plot)
+        self._book = Logbook(self._keeper.journal(journal))
         self._teller = Teller(events, self._book.write, self._silence, self._labels, self.config.remembered)
-        self._desk = Desk(watch, kept, self._incidents, self._teller.post, self.config.max_series)
-        self._lessons = Lessons([SeriesLearner(zone=self.config.zone)] if learners is None else learners)
-        self._next = int(clock.wall() // kept.config.step)
-        self._learning = self._lessons.states()
-        self._detecting = threading.Lock()
-        self._ticks = self._detections = 0
-        self._detected_at = math.nan
+        self._teller.after = lambda: self._keeper.alerts(self._teller.alerts)
+        watch = rules if isinstance(rules, RuleWatch) else RuleWatch(rules)
+        kept, post = self._keeper.history(history), self._teller.post
+        self._desk = Desk(watch, kept, Incidents(self.config), post, self.config.max_series)
+        lessons = Lessons([SeriesLearner(zone=self.config.zone)] if learners is None else learners)
+        self._lessons = lessons
+        self._rounds = Rounds(self._desk, lessons, self._teller, self._keeper, self.config, clock)
+        self._rounds.resume(self._keeper.state())
+        self._ticks = 0
         self._subscription: Subscription | None = None
         track(self, Monitor._in_child, lock=lambda monitor: monitor._desk.lock)
 
@@ -166,39 +173,32 @@ class Monitor:
         Returns:
             How many steps there were. None if detection is off, or another thread is at it.
         """
-        if not self.enabled or not self._detecting.acquire(blocking=False):
+        if not self.enabled:
             return 0
-        try:
-            return self._learn()
-        finally:
-            self._detecting.release()
-            self._teller.flush()
+        steps = self._rounds.learn(self._in_maintenance)
+        if steps is None:
+            return 0
+        self._teller.flush()
+        self._rounds.save_if_due()
+        if self._keeper.directory is not None:
+            self._rounds.report(self.snapshot(), write=True)
+        return steps
 
-    def _learn(self) -> int:
-        t, step = self._clock.wall(), self._desk.history.config.step
-        first, self._next = self._next, max(self._next, int(t // step))
-        with self._desk.lock:
-            steps = self._desk.history.steps(first, self._next)
-        skipped = self._in_maintenance()
-        if not skipped:
-            for number, values in steps.items():
-                news = self._lessons.run(number * step, values, self._past(number))
-                self._desk.learnt(news, t, self._clock.monotonic())
-        self._learning = self._lessons.states()
-        self._detections += 1
-        self._detected_at = t
-        return len(steps)
+    def report(self) -> Report:
+        """What there is to say now, for a person (:func:`as_markdown`) and as data (:meth:`Report.as_dict`)."""
+        return self._rounds.report(self.snapshot(), write=False)
 
-    def _past(self, number: int) -> Callable[[Series], list[tuple[float, float]]]:
-        """The history of a series before a step."""
+    def save(self) -> bool:
+        """Keep what was learnt in ``directory``; tell whether that could be done."""
+        return self._rounds.save()
 
-        def of(series: Series) -> list[tuple[float, float]]:
-            history = self._desk.history
-            with self._desk.lock:
-                points = history.points(*series)
-            return [(point.number * history.config.step, point.mean) for point in points if point.number < number]
-
-        return of
+    def close(self) -> None:
+        """Listen no more, keep what was learnt, and close the log that was opened here. Alerts stay open."""
+        self.stop()
+        self._teller.flush()
+        if self._keeper.directory is not None:
+            self._rounds.save()
+        self._keeper.close()
 
     def start(self) -> Subscription:
         """Listen to the bus from now on: to circuits, failed tasks, and the alerts of others, for rules on them."""
@@ -247,35 +247,32 @@ class Monitor:
     def incidents(self) -> tuple[Incident, ...]:
         """All that is the matter, silenced or not, oldest first."""
         with self._desk.lock:
-            return self._incidents.open
+            return self._desk.incidents.open
 
     def anomaly_score(self, target: str = "") -> float:
         """How unusual the worst of a target was in the latest step: 0 (as always) to 1; 0.8 is where alarms begin."""
-        return max((state.unusual for state in self._learning if state.target == target), default=0.0)
+        return max((state.unusual for state in self._rounds.learning if state.target == target), default=0.0)
 
     def snapshot(self) -> MonitorSnapshot:
         """What there is to see now."""
-        sampler = self.sampler
-        with self._desk.lock:
-            history = self._desk.history
-            series, samples = len(history), self._desk.samples
-            dropped, waiting = self._incidents.dropped, self._incidents.waiting
+        desk = self._desk
+        with desk.lock:
+            seen = {"series": len(desk.history), "samples": desk.samples, "waiting": desk.incidents.waiting}
+            dropped = desk.incidents.dropped
         return MonitorSnapshot(
             enabled=self.enabled,
             open=self._teller.told,
             past=self._teller.past,
-            learning=self._learning,
-            series=series,
-            samples=samples,
-            dropped=dropped + (0 if sampler is None else sampler.dropped),
-            waiting=waiting,
+            learning=self._rounds.learning,
+            dropped=dropped + (0 if self.sampler is None else self.sampler.dropped),
             max_open=self.config.max_open,
-            max_series=history.config.max_series,
+            max_series=desk.history.config.max_series,
             ticks=self._ticks,
-            detections=self._detections,
-            detected_at=self._detected_at,
+            detections=self._rounds.count,
+            detected_at=self._rounds.last,
             unwritten=self._book.unwritten,
             problems=tuple(self._problems()),
+            **seen,
         )
 
     def section(self) -> dict[str, Any]:
@@ -287,6 +284,7 @@ class Monitor:
             yield from self.sampler.problems
         yield from tuple(self._lessons.problems.values())
         yield from filter(None, (self._book.problem, self._desk.history.refused))
+        yield from tuple(self._keeper.problems.values())
 
     def _hear(self, event: Event) -> None:
         if not self._teller.is_mine(event) and self.enabled:
@@ -321,8 +319,8 @@ class Monitor:
 
     def _in_child(self) -> None:
         """Start over: other threads, and the locks they held, are not in this process."""
-        self._detecting = threading.Lock()
         self._desk.in_child()
+        self._rounds.in_child()
         self._teller.in_child()
 
 

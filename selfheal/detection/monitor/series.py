@@ -12,6 +12,7 @@ import attrs
 
 from selfheal.detection.gate import AlertGate, GateConfig
 from selfheal.detection.metric import MetricDetector
+from selfheal.detection.monitor.groups import same
 from selfheal.detection.monitor.learners import DEFAULT_GATE, Gated, Learning, News, Past
 from selfheal.detection.monitor.signals import Ended, Series, Signal, anomaly
 from selfheal.detection.protocols import Detector
@@ -162,16 +163,7 @@ class SeriesLearner:
     def to_dict(self) -> dict[str, Any]:
         """What was learnt of each series."""
         series = [
-            {
-                "metric": metric,
-                "target": target,
-                "detector": one.detector.to_dict(),
-                "gate": one.gated.gate.to_dict(),
-                "since": None if math.isnan(one.gated.since) else one.gated.since,
-                "alarm_since": None if math.isnan(one.gated.alarm_since) else one.gated.alarm_since,
-                "steps": one.gated.steps,
-                "step": one.gated.step,
-            }
+            {"metric": metric, "target": target, "detector": one.detector.to_dict(), **one.gated.to_dict()}
             for (metric, target), one in self._watched.items()
         ]
         return {"kind": KIND, "version": VERSION, "series": series}
@@ -196,24 +188,14 @@ class SeriesLearner:
             raise saved.wrong("a series has no name")
         series = (metric, target)
         fresh = self._new(series)
-        was, gate = saved.part("detector"), AlertGate.from_dict(saved.part("gate"))
-        same = was.get("kind") == fresh.detector.to_dict().get("kind") and _settings(was) == _settings(
-            fresh.detector.to_dict()
-        )
-        if not self.wants(metric) or not same or gate.config != fresh.gated.gate.config:
+        was, now, gated = saved.part("detector"), fresh.detector.to_dict(), Gated.from_dict(saved)
+        alike = same(was, now, ("kind", "config")) and gated.gate.config == fresh.gated.gate.config
+        if not self.wants(metric) or not alike:
             return series, None
         detector = type(fresh.detector).from_dict(was)
         if isinstance(detector, MetricDetector):
-            gate = detector.gate
-        since, alarm_since = saved.optional("since"), saved.optional("alarm_since")
-        gated = Gated(gate, steps=saved.count("steps"), step=saved.number("step", 0.0))
-        gated.since = math.nan if since is None else since
-        gated.alarm_since = math.nan if alarm_since is None else alarm_since
+            gated.gate = detector.gate
         return series, _Watched(detector, gated, series)
-
-
-def _settings(record: Mapping[str, Any]) -> Any:
-    return record.get("config")
 
 
 def _matches(metric: str, patterns: Iterable[str]) -> bool:

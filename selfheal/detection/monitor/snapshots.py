@@ -65,7 +65,7 @@ def as_section(snapshot: MonitorSnapshot) -> dict[str, Any]:
     not_ready = [state for state in snapshot.learning if not state.ready]
     return {
         "enabled": snapshot.enabled,
-        "openAlerts": [_shown(told) for told in snapshot.open],
+        "openAlerts": [shown(told) for told in snapshot.open],
         "silenced": len(snapshot.silenced),
         "flapping": len(snapshot.flapping),
         "learntSeries": len(snapshot.learning),
@@ -84,7 +84,8 @@ def as_section(snapshot: MonitorSnapshot) -> dict[str, Any]:
     }
 
 
-def _shown(told: Told) -> dict[str, Any]:
+def shown(told: Told) -> dict[str, Any]:
+    """An open incident as plain data."""
     incident = told.incident
     return {
         "kind": incident.signal.kind,

@@ -81,6 +81,10 @@ def alert_of(incident: Incident, t: float, labels: Mapping[str, str]) -> Alert:
     )
 
 
+def _nothing() -> None:
+    return None
+
+
 class Teller:
     """Tells changes one after the other, in the order in which they were posted, with no lock held meanwhile.
 
@@ -90,6 +94,9 @@ class Teller:
         silencing: asked before an incident is told.
         labels: further labels of an incident's alert.
         history: incidents that are over which are remembered.
+
+    Attributes:
+        after: called when something was told, before others tell more.
     """
 
     def __init__(
@@ -109,7 +116,8 @@ class Teller:
         self._told: dict[str, Told] = {}
         self._alerts: dict[str, Alert] = {}
         self._past: deque[Past] = deque(maxlen=history)
-        self.changed = 0
+        self.after: Callable[[], object] = _nothing
+        self._changed = False
         self.in_child()
 
     def in_child(self) -> None:
@@ -152,13 +160,16 @@ class Teller:
             try:
                 while self._outbox:
                     self._tell(*self._outbox.popleft())
+                if self._changed:
+                    self._changed = False
+                    self.after()
             finally:
                 self._draining.release()
 
     def recheck(self, t: float) -> None:
         """Look again at what is silenced: what is not any more is told."""
         for told in self.told:
-            if told.silenced and not self._reason(told.incident, t):
+            if told.silenced and told.incident.live and not self._reason(told.incident, t):
                 self._outbox.append((Change("unsilenced", told.incident, "it is not silenced any more"), t))
         self.flush()
 
@@ -207,7 +218,7 @@ class Teller:
             self._told.pop(change.incident.fingerprint, None)
             self._alerts.pop(change.incident.fingerprint, None)
             self._past.append(Past(told=attrs.evolve(known, incident=change.incident), cleared=t, why=change.why))
-            self.changed += 1
+            self._changed = True
         self._note(change, t, silenced=known.silenced)
         if known.published:
             self._publish(AlertCleared(at=t, fingerprint=change.incident.fingerprint))
@@ -217,7 +228,7 @@ class Teller:
             self._told[told.incident.fingerprint] = told
             if alert is not None:
                 self._alerts[alert.fingerprint] = alert
-            self.changed += 1
+            self._changed = True
 
     def _publish(self, event: Event) -> None:
         with self._lock:

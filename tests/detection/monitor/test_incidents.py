@@ -126,7 +126,7 @@ def test_a_flapping_one_is_held_until_it_is_quiet(incidents: Incidents) -> None:
     assert changes[0].incident.flapping
     assert whats(incidents.apply([ended(RULE)], 50.0)) == ["held cpu_spike"]
     assert whats(incidents.apply([RULE], 60.0)) == ["again cpu_spike"]
-    assert incidents.open[0].times == 2
+    assert incidents.open[0].times == 4
     incidents.apply([ended(RULE)], 70.0)
     assert incidents.tick(119.0) == []
     assert whats(incidents.tick(120.0)) == ["cleared cpu_spike"]

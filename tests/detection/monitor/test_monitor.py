@@ -174,7 +174,7 @@ def test_flapping_is_one_alert_that_is_held() -> None:
     assert len([line for line in watched.told if line.startswith("!")]) == 4
     (alert,) = watched.monitor.open
     assert alert.labels["flapping"] == "true"
-    assert [told.incident.times for told in watched.monitor.snapshot().flapping] == [47]
+    assert [told.incident.times for told in watched.monitor.snapshot().flapping] == [50]
     watched.hold("queue_depth", 5.0, 1800.0, target="jobs")
     assert watched.told[-1] == ". queue_stuck|jobs|queue_depth"
     assert watched.monitor.open == ()

@@ -1,0 +1,174 @@
+"""The files of a monitor: its log, what it learnt, its reports, and the alerts that are open."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import attrs
+
+from selfheal.clock import Clock
+from selfheal.detection.history import History
+from selfheal.detection.kept import replace
+from selfheal.detection.monitor import saving
+from selfheal.detection.monitor.curves import Curve, Plot
+from selfheal.detection.monitor.markdown import as_markdown
+from selfheal.detection.monitor.reporting import Report
+from selfheal.errors import ConfigError, JournalError, StateError
+from selfheal.events import Alert
+from selfheal.events.files import FILE_NAME, alert_data, write_alerts
+from selfheal.journal import Journal
+
+logger = logging.getLogger("selfheal.detection.monitor")
+
+REPORT = "anomaly_detection_report_latest"
+MOST_ALERTS = 100
+MOST_BYTES = 1_000_000
+MOST_PLOTS = 8
+LONGEST_NAME = 1000
+"""Names beyond it are refused by the reader of alerts."""
+
+
+class Keeper:
+    """Writes files into a directory; what cannot be written is shown, and stops nothing.
+
+    Args:
+        directory: is made if it is not there; ``None``: nothing is kept.
+        clock: the time it goes by.
+        plot: draws plots for reports.
+
+    Attributes:
+        problems: of each kind of file, what went wrong last.
+
+    Raises:
+        ConfigError: if the directory cannot be made.
+    """
+
+    def __init__(self, directory: str | Path | None, clock: Clock, plot: Plot | None) -> None:
+        self.directory = None if directory is None else Path(directory).absolute()
+        self.plot = plot
+        self.problems: dict[str, str] = {}
+        self._clock = clock
+        self._own: Journal | None = None
+        if self.directory is not None:
+            try:
+                self.directory.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                accepted = f"a directory, or where one can be made ({error.strerror})"
+                raise ConfigError("Monitor.directory", str(directory), accepted, "None") from error
+
+    def journal(self, given: Journal | None) -> Journal | None:
+        """The journal that takes what becomes of alerts: the host's, or one of our own."""
+        if given is not None or self.directory is None:
+            return given
+        try:
+            self._own = Journal(self.directory / saving.LOG, clock=self._clock)
+        except JournalError as error:
+            self._failed("log", error)
+        return self._own
+
+    def close(self) -> None:
+        """Close the journal that was opened here."""
+        if self._own is not None:
+            try:
+                self._own.close()
+            except JournalError as error:
+                self._failed("log", error)
+
+    def history(self, given: History | None) -> History:
+        """The history: the host's, or that of an earlier life."""
+        if given is not None or self.directory is None:
+            return History() if given is None else given
+        return History.load_or_new(self.directory / saving.HISTORY)
+
+    def state(self) -> saving.Saved | None:
+        """The state of an earlier life."""
+        if self.directory is None:
+            return None
+        state, refused = saving.load(self.directory)
+        if refused:
+            self.problems["state"] = refused
+        return state
+
+    def save(self, state: saving.Saved, history: History) -> bool:
+        """Write what was learnt; tell whether that could be done."""
+        if self.directory is None:
+            return False
+        try:
+            history.save(self.directory / saving.HISTORY)
+            saving.save(self.directory, state)
+        except StateError as error:
+            self._failed("saving", error)
+            return False
+        self.problems.pop("saving", None)
+        return True
+
+    def alerts(self, alerts: Iterable[Alert]) -> None:
+        """Leave the open alerts for a healer in another process: the worst, if they are too many."""
+        if self.directory is None:
+            return
+        chosen = _fitting(saving.published(alerts, MOST_ALERTS))
+        try:
+            write_alerts(self.directory / FILE_NAME, chosen, clock=self._clock)
+        except OSError as error:
+            self._failed("alerts", error)
+        else:
+            self.problems.pop("alerts", None)
+
+    def plots(self, curves: Mapping[str, Curve]) -> dict[str, str]:
+        """Draw what there is to be seen; fingerprint to the name of the file."""
+        drawn: dict[str, str] = {}
+        if self.directory is None or self.plot is None:
+            return drawn
+        self.problems.pop("plots", None)
+        for fingerprint, curve in tuple(curves.items())[:MOST_PLOTS]:
+            name = f"{REPORT}_{len(drawn) + 1}.png"
+            try:
+                replace(self.directory / name, self.plot(curve))
+            except Exception as error:  # a plot is a convenience, whoever draws it
+                self._failed("plots", error)
+                continue
+            drawn[fingerprint] = name
+        return drawn
+
+    def report(self, report: Report) -> None:
+        """Write the report, as Markdown and as JSON, and remove plots that are not in it."""
+        if self.directory is None:
+            return
+        try:
+            text = json.dumps(report.as_dict(), indent=1, allow_nan=False) + "\n"
+            replace(self.directory / f"{REPORT}.json", text.encode())
+            replace(self.directory / f"{REPORT}.md", as_markdown(report).encode())
+            for n in range(len(report.plots) + 1, MOST_PLOTS + 1):
+                (self.directory / f"{REPORT}_{n}.png").unlink(missing_ok=True)
+        except OSError as error:
+            self._failed("report", error)
+        else:
+            self.problems.pop("report", None)
+
+    def _failed(self, what: str, error: Exception) -> None:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error  # without made-up names
+        told = f"{what}: {why}"
+        if self.problems.get(what) != told:
+            logger.error("Monitor: %s", told)
+        self.problems[what] = told
+
+
+def _fitting(alerts: list[Alert]) -> list[Alert]:
+    """As a reader takes them, by size too: where they are too large, evidence goes before alerts do."""
+    kept = [one for one in alerts if max(map(len, (one.kind, one.target, one.metric))) <= LONGEST_NAME]
+    sizes = [_size(alert) for alert in kept]
+    while sum(sizes) > MOST_BYTES:
+        longest = sizes.index(max(sizes))
+        if len(kept[longest].labels) > 1:
+            kept[longest] = attrs.evolve(kept[longest], labels={"shortened": "true"})
+            sizes[longest] = _size(kept[longest])
+        else:
+            del kept[longest], sizes[longest]
+    return kept
+
+
+def _size(alert: Alert) -> int:
+    return len(json.dumps(alert_data(alert), indent=1)) + 200  # some more for being further in

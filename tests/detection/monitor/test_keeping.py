@@ -1,0 +1,259 @@
+"""Files of a monitor: what was learnt goes on after a restart, and nothing bad in them stops anything."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from selfheal.conditions import parse
+from selfheal.detection import Monitor, SeriesLearner
+from selfheal.detection.monitor.curves import Curve
+from selfheal.detection.rules import TaskFailureRule, ThresholdRule
+from selfheal.errors import ConfigError
+from selfheal.events import Alert, EventBus, Severity
+from selfheal.journal import read_journal
+from selfheal.testing import FakeClock
+from tests.detection.monitor.watching import Watched
+
+QUEUE = ThresholdRule(name="queue_stuck", condition=parse("queue_depth > 100"), clear_for=0.0)
+
+
+def life(directory: Path, clock: FakeClock, **options: Any) -> tuple[Monitor, list[str]]:
+    """A monitor on a directory, and what it tells."""
+    bus, told = EventBus(), list[str]()
+    bus.subscribe(lambda event: told.append(Watched._short(event)), inline=True)
+    options = {"rules": [QUEUE], **options}
+    return Monitor(events=bus, clock=clock, directory=directory, **options), told
+
+
+def learn(monitor: Monitor, clock: FakeClock, days: float = 3.0) -> None:
+    """Some quiet days."""
+    rng = random.Random(4)
+    for _ in range(int(days * 288)):
+        monitor.observe("orders", rng.gauss(40.0, 2.0), "shop")
+        clock.advance(300.0)
+    monitor.detect()
+
+
+def test_what_was_learnt_goes_on_after_a_restart(tmp_path: Path) -> None:
+    """History, baselines and readiness are those of before, and an anomaly is seen at the first step."""
+    clock = FakeClock()
+    first, _ = life(tmp_path, clock)
+    learn(first, clock)
+    known = first.snapshot().learning
+    first.close()
+    second, told = life(tmp_path, clock)
+    assert second.snapshot().learning == known
+    assert known[0].ready
+    assert second.snapshot().series == 1
+    second.observe("orders", 400.0, "shop")
+    clock.advance(300.0)
+    second.detect()
+    assert told == ["! anomaly|shop|orders"]
+    second.close()
+
+
+def test_what_was_open_is_held_and_told_again_when_it_is_seen(tmp_path: Path) -> None:
+    """An incident goes on over a restart, as old as it is; one that is not seen again is told to be over."""
+    clock = FakeClock()
+    first, _ = life(tmp_path, clock, learners=())
+    for target in ("jobs", "mails"):
+        first.observe("queue_depth", 500.0, target)
+    began = first.incidents[0].since
+    first.close()
+    clock.advance(600.0)
+    second, told = life(tmp_path, clock, learners=())
+    assert [incident.restored for incident in second.incidents] == [True, True]
+    second.observe("queue_depth", 500.0, "jobs")
+    assert told == ["! queue_stuck|jobs|queue_depth"]
+    assert second.incidents[0].since == began
+    for _ in range(180):
+        clock.advance(10.0)
+        second.observe("queue_depth", 500.0, "jobs")
+        second.tick()
+    assert told[1:] == [". queue_stuck|mails|queue_depth"]
+    assert [past.why for past in second.snapshot().past] == ["it was not seen again after a restart"]
+    second.close()
+
+
+def test_how_often_tasks_fail_is_known_after_a_restart(tmp_path: Path) -> None:
+    """A task that used to fail often is not told for what is usual; one that did not, is."""
+    clock = FakeClock()
+    options: dict[str, Any] = {"rules": [TaskFailureRule(consecutive=1000)], "learners": ()}
+    first, _ = life(tmp_path, clock, **options)
+    rng = random.Random(1)
+    for _ in range(3000):
+        first.observe("task_ok", float(rng.random() > 0.4), "flaky")
+        first.observe("task_ok", 1.0, "solid")
+        clock.advance(10.0)
+    first.close()
+    second, told = life(tmp_path, clock, **options)
+    before = len(told)
+    for n in range(40):
+        for task in ("flaky", "solid"):
+            second.observe("task_ok", float(n % 5 != 0 and n % 5 != 2), task)
+        clock.advance(10.0)
+    assert told[before:] == ["! task_failure_pattern|solid|task_ok"]
+    second.close()
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "other kind", "no file", "empty", "directory"])
+def test_a_bad_file_is_refused_said_and_set_aside(
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Learning begins anew from the history, the reason is shown, and the file is kept for a person."""
+    clock = FakeClock()
+    first, _ = life(tmp_path, clock)
+    learn(first, clock)
+    first.close()
+    file = tmp_path / "detection_state.json"
+    content = file.read_bytes()
+    file.unlink()
+    if damage == "directory":
+        file.mkdir()
+    elif damage != "no file":
+        bad = {
+            "cut": content[:-100],
+            "changed": content.replace(b'"steps"', b'"stops"', 1),
+            "other kind": content.replace(b"selfheal detection", b"something else", 1),
+            "empty": b"",
+        }
+        file.write_bytes(bad[damage])
+    second, _ = life(tmp_path, clock)
+    if damage != "no file":
+        assert "detection_state.json" in second.snapshot().problems[0]
+        assert "Learning begins anew" in caplog.text
+        assert (tmp_path / "detection_state.json.refused").exists()
+    second.observe("orders", 40.0, "shop")
+    clock.advance(300.0)
+    second.detect()
+    (state,) = second.snapshot().learning
+    assert state.ready  # from the history, which is a file of its own
+    second.close()
+
+
+def test_a_learner_that_does_not_know_its_record_is_refused_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What one learner refuses does not keep the others from theirs."""
+
+    class Picky(SeriesLearner):
+        def load(self, data: object) -> Any:
+            raise KeyError("parts")
+
+    clock = FakeClock()
+    first, _ = life(tmp_path, clock, learners=[SeriesLearner(), Picky(name="picky")])
+    learn(first, clock)
+    first.close()
+    second, _ = life(tmp_path, clock, learners=[SeriesLearner(), Picky(name="picky"), SeriesLearner(name="new")])
+    assert [state.learner for state in second.snapshot().learning] == ["series"]
+    assert "what learner picky had learnt is refused" in caplog.text
+    assert "learner new is new" in caplog.text
+    second.close()
+
+
+def test_it_is_saved_now_and_then(tmp_path: Path) -> None:
+    """Every hour with the learnt detection, so that a crash costs an hour at most."""
+    clock = FakeClock()
+    monitor, _ = life(tmp_path, clock)
+    file = tmp_path / "detection_state.json"
+    for _ in range(11):
+        clock.advance(300.0)
+        monitor.detect()
+    assert not file.exists()
+    clock.advance(300.0)
+    monitor.detect()
+    assert file.exists()
+    assert monitor.save()
+    monitor.close()
+
+
+def test_the_open_alerts_and_every_change_are_in_files(tmp_path: Path) -> None:
+    """What is open is in one file, rewritten with each change; what became of it in another."""
+    clock = FakeClock()
+    monitor, _ = life(tmp_path, clock, learners=())
+    file = tmp_path / "anomaly_alert_latest.json"
+    monitor.observe("queue_depth", 500.0, "jobs")
+    assert [alert["fingerprint"] for alert in json.loads(file.read_text())["alerts"]] == [
+        "queue_stuck|jobs|queue_depth"
+    ]
+    monitor.observe("queue_depth", 5.0, "jobs")
+    assert json.loads(file.read_text()) == {"alerts": []}
+    monitor.close()
+    types = [entry.type for entry in read_journal(tmp_path / "detection_events.jsonl")]
+    assert types == ["journal_opened", "alert_raised", "alert_cleared", "clean_stop"]
+
+
+def test_a_silenced_alert_is_in_no_file_of_alerts(tmp_path: Path) -> None:
+    """A healer in another process is not told either."""
+    monitor, _ = life(tmp_path, FakeClock(), learners=(), silencing=lambda alert: "new disk")
+    monitor.observe("queue_depth", 500.0, "jobs")
+    assert json.loads((tmp_path / "anomaly_alert_latest.json").read_text()) == {"alerts": []}
+    monitor.close()
+
+
+def test_a_directory_that_is_gone_stops_no_alert(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Alerts are told; that their files cannot be written is shown, and said once."""
+    clock = FakeClock()
+    monitor, told = life(tmp_path / "gone", clock, learners=())
+    for file in (tmp_path / "gone").iterdir():
+        file.unlink()
+    (tmp_path / "gone").rmdir()
+    monitor.observe("queue_depth", 500.0, "jobs")
+    clock.advance(300.0)
+    monitor.detect()
+    monitor.detect()
+    assert told == ["! queue_stuck|jobs|queue_depth"]
+    problems = " ".join(monitor.snapshot().problems)
+    assert "alerts: " in problems
+    assert "report: " in problems
+    assert not monitor.save()
+    assert sum("report: " in record.message for record in caplog.records) == 1
+    monitor.close()
+
+
+def test_a_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    """Who asks for files that cannot be written is told when it begins."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="Monitor.directory"):
+        Monitor(directory=tmp_path / "file" / "below")
+
+
+def test_plots_that_fail_cost_the_report_nothing(tmp_path: Path) -> None:
+    """Whatever a drawer raises is shown; the report is written without it."""
+
+    def broken(curve: Curve) -> bytes:
+        raise RuntimeError("no fonts")
+
+    clock = FakeClock()
+    monitor, _ = life(tmp_path, clock, learners=(), plot=broken)
+    for _ in range(3):
+        monitor.observe("queue_depth", 500.0, "jobs")
+        clock.advance(300.0)
+    monitor.detect()
+    assert "plots: no fonts" in monitor.snapshot().problems
+    assert "queue" in (tmp_path / "anomaly_detection_report_latest.md").read_text()
+    monitor.close()
+
+
+def test_too_many_or_too_large_alerts_leave_the_worst(tmp_path: Path) -> None:
+    """A reader takes a hundred alerts and a mebibyte: the file never holds more."""
+    clock = FakeClock()
+    bad = ThresholdRule(name="bad", condition=parse("bad > 1"), severity=Severity.CRITICAL, clear_for=0.0)
+    monitor, _ = life(tmp_path, clock, learners=(), rules=[QUEUE, bad])
+    labels = {f"label {n}": "é" * 400 for n in range(40)}
+    for n in range(150):
+        monitor.observe("queue_depth", 500.0, f"jobs {n}", labels=labels)
+    monitor.observe("bad", 5.0, "db")
+    monitor.observe("bad", 5.0, "x" * 5000)
+    file = tmp_path / "anomaly_alert_latest.json"
+    alerts = json.loads(file.read_text())["alerts"]
+    assert 90 <= len(alerts) <= 100
+    assert file.stat().st_size <= 1_048_576
+    assert [alert["target"] for alert in alerts if alert["kind"] == "bad"] == ["db"]
+    assert all(isinstance(event, Alert) for event in monitor.open)
+    monitor.close()
