@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from examples.reference_app.app import HEALER, UPSTREAM
+from examples.reference_app.config import AppConfig
 from examples.reference_app.drills import VARIABLE as DRILLS
 from examples.reference_app.faults import OPTIONS, Faults
 from examples.reference_app.observer import Observer
@@ -30,6 +31,7 @@ from selfheal.clock import SYSTEM_CLOCK
 
 SPEED = 100.0
 LIMIT = 90.0
+_OPEN_FOR = AppConfig().faster(SPEED).open_for
 _POLICY = ExponentialBackoff()
 _NEWS = "all resume checks pass"
 _HEADER = """selfheal: a service that heals itself and knows when to stop. Six faults, and a guided incident.
@@ -116,14 +118,16 @@ class Demo:
         """A provider that answers 503: the breaker opens, the backoff grows, and it heals once the fault ends."""
         self._story.chapter("The provider fails: every call gets a 503, and a restart does not cure that")
         self._seen.fault("failing")
+        began = SYSTEM_CLOCK.monotonic()
         sent = self._seen.send(5)
         self._story.shown("\n".join(f"{one.document}: {one.provider}, {one.reason}" for one in sent))
         self._story.expect("every document is answered, degraded", answered_by(sent) == {"local": 5}, told(sent))
         breaker = self._app.breaker(UPSTREAM)
+        probes = int((SYSTEM_CLOCK.monotonic() - began) / _OPEN_FOR)  # none, where the machine is quick
         self._seen.see("circuitBreakers")
         self._story.expect(
             "three failures open the breaker, the rest is not attempted",
-            breaker["state"] in ("OPEN", "HALF_OPEN") and breaker["failureCount"] == 3,
+            breaker["state"] in ("OPEN", "HALF_OPEN") and 3 <= breaker["failureCount"] <= 3 + probes,
             f"{breaker['state']} at {breaker['failureCount']} failures, {refused(sent)} refused",
         )
         grown = self._seen.watch_failures(4)
@@ -170,7 +174,7 @@ class Demo:
         self._story.expect(
             "the fifth failure in a row was reported as an issue",
             self._seen.warned,
-            "at failure 5" if self._seen.warned else "not seen",
+            f"at failure {self._seen.warned}" if self._seen.warned else "not seen",
         )
         self._story.expect(
             "the healer's breaker opened, then for good",

@@ -113,7 +113,8 @@ class Faults:
             began = self._fault("slow", 0.7)
             healed = self._sees("high-latency", "gateway", began)
             cache = self._app.status()["cache"]
-        self._expect(healed, "the cache is on, and answers", cache["enabled"] and cache["hits"], cache)
+        put_on = healed.receipt().get("enabled")  # it may be off again by now
+        self._expect(healed, "the cache is on, and answers", put_on and cache["hits"], cache)
 
     def _leaks(self) -> None:
         self._story.chapter("Fault 3 of 6 · The worker goes on keeping memory")
@@ -128,8 +129,8 @@ class Faults:
         with self._traffic():
             began = self._fault("flaky")
             healed = self._sees("low-success-rate", "provider", began)
-            fallback = self._app.status()["fallback"]
-            self._expect(healed, "the workers answer instead", fallback["active"] == "local", fallback["reason"])
+            switched = healed.receipt()  # by now probes may have succeeded: it fails every other call only
+            self._expect(healed, "the workers answer instead", switched.get("active") == "local", switched)
         self._fault("none")
         self._app.wait_for(lambda: self._app.status()["fallback"]["active"] == "upstream", "the provider in use again")
         self._story.tell("the fault is mended, probes succeed: the provider is in use again")
@@ -149,7 +150,7 @@ class Faults:
         self._story.chapter("Fault 6 of 6 · The indexer takes all the CPU it gets")
         pid = self._indexer()
         began = self._strikes(pid, "work that somebody forgot to end")
-        healed = self._sees("high-cpu", "indexer", began, within=45.0)
+        healed = self._sees("high-cpu", "indexer", began)
         self._expect(healed, "it is another process", self._indexer() != pid, f"{pid} replaced by {self._indexer()}")
 
     def _tells(self) -> None:
@@ -161,7 +162,7 @@ class Faults:
         good = {one.strategy for one in self.healed if one.end.fields["success"]}
         self._story.expect("six real faults were healed end to end", len(good) == 6, f"{len(good)} of 6")
 
-    def _sees(self, strategy: str, target: str, began: float, within: float = 20.0) -> Healed:
+    def _sees(self, strategy: str, target: str, began: float, within: float = 100.0) -> Healed:
         """Tell a healing that begins after the fault as the journal grows, up to its end; then show its lines."""
         path, seen = self._app.state_dir / JOURNAL, list[Entry]()
 
@@ -198,7 +199,7 @@ class Faults:
     def _journal(self, *options: str) -> None:
         command = ["-m", "selfheal", "journal", str(self._app.state_dir / JOURNAL), *options]
         self._story.typed(" ".join(["python", *command]))
-        told = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=True, timeout=20.0)
+        told = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=True, timeout=100.0)
         lines = told.stdout.splitlines()
         self._story.shown("\n".join(line if len(line) <= _WIDTH else line[: _WIDTH - 1] + "…" for line in lines))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psutil
 import pytest
@@ -14,10 +15,29 @@ from examples.reference_app.upstream import DocumentRefusedError
 from examples.reference_app.workers import NoLocalSummaryError, SummaryWorkers, WorkerLimits
 from selfheal import EventBus
 from selfheal.resources import Criticality
+from tests.integration.summary_tasks import GATE, passed
 
 TEXT = "The first sentence has enough words in it. The second one is about the provider and its keys."
 FAULTY = "examples.demo_levers.faulty_tasks"
+GATED = "tests.integration.summary_tasks:gated"
+PATIENCE = 60.0
 Make = Callable[..., SummaryWorkers]
+
+
+@pytest.fixture
+def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Once it is there, the workers of ``GATED`` go on."""
+    path = tmp_path / "gate"
+    monkeypatch.setenv(GATE, str(path))
+    return path
+
+
+def until(holds: Callable[[], object]) -> None:
+    """Wait until it holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.005)
 
 
 @pytest.fixture
@@ -25,9 +45,10 @@ def make() -> Iterator[Make]:
     made: list[SummaryWorkers] = []
 
     def start(target: str = "examples.reference_app.summary_task:summarise", **limits: float) -> SummaryWorkers:
+        limits = {"answer_within": PATIENCE, **limits}
         workers = SummaryWorkers(WorkerLimits(**limits), EventBus(), target=target)  # type: ignore[arg-type]
         workers.start()
-        assert workers.pool.wait_ready(20.0)
+        assert workers.pool.wait_ready(60.0)
         made.append(workers)
         return workers
 
@@ -58,53 +79,46 @@ def test_a_text_without_sentences_is_refused_once(make: Make) -> None:
     assert (shown.taken, shown.redelivered, shown.dead) == (1, 0, 0)
 
 
-def test_a_request_waits_no_longer_than_its_bound(make: Make) -> None:
+def test_a_request_waits_no_longer_than_its_bound(make: Make, gate: Path) -> None:
     """The summary may come later; nobody waits for it."""
-    workers = make(f"{FAULTY}:slow", answer_within=0.1)
-    began = time.monotonic()
+    workers = make(GATED, answer_within=0.1, hung_after=600.0)
 
     with pytest.raises(NoLocalSummaryError, match=r"within 0\.1 s"):
         workers.summarise(TEXT, 2)
-    assert time.monotonic() - began < 5.0
+    assert workers.queue.snapshot().size == 1
+    gate.touch()
+    until(lambda: workers.queue.snapshot().acked == 1)
 
 
-def test_a_full_queue_refuses_at_once(make: Make) -> None:
+def test_a_full_queue_refuses_at_once(make: Make, gate: Path) -> None:
     """And says so; the requests that are in are answered."""
-    workers = make(f"{FAULTY}:slow", workers=1, max_waiting=2)
+    workers = make(GATED, workers=1, max_waiting=2, hung_after=600.0)
 
     with ThreadPoolExecutor(2) as asking:
         inside = [asking.submit(workers.summarise, TEXT, 1) for _ in range(2)]
-        deadline = time.monotonic() + 10.0
-        while workers.queue.snapshot().size < 2 and time.monotonic() < deadline:
-            time.sleep(0.01)
+        until(lambda: workers.queue.snapshot().size == 2)
         with pytest.raises(NoLocalSummaryError, match="is full: it holds 2 of 2 tasks"):
             workers.summarise(TEXT, 1)
-        assert [one.result(20.0) for one in inside] == [lead(TEXT, 1).text] * 2
+        gate.touch()
+        assert [one.result(PATIENCE) for one in inside] == [lead(TEXT, 1).text] * 2
 
 
-def test_what_can_wait_waits(make: Make) -> None:
+def test_what_can_wait_waits(make: Make, gate: Path) -> None:
     """Of what is in the queue, the default requests are done before the sheddable one that came first."""
-    workers = make(f"{FAULTY}:slow", workers=1)
-    done: list[str] = []
-
-    def ask(name: str, criticality: Criticality) -> None:
-        workers.summarise(TEXT, 1, criticality)
-        done.append(name)
-
+    workers = make(GATED, workers=1, hung_after=600.0)
+    asked = [
+        ("At work it says so.", Criticality.DEFAULT),
+        ("This can wait a bit.", Criticality.SHEDDABLE),
+        ("This cannot wait at all.", Criticality.DEFAULT),
+    ]
     with ThreadPoolExecutor(3) as asking:
-        for size, (name, criticality) in enumerate(
-            [
-                ("at work", Criticality.DEFAULT),
-                ("can wait", Criticality.SHEDDABLE),
-                ("cannot", Criticality.DEFAULT),
-            ]
-        ):
-            asking.submit(ask, name, criticality)
-            deadline = time.monotonic() + 10.0
-            while workers.queue.snapshot().put <= size and time.monotonic() < deadline:
-                time.sleep(0.005)
+        for size, (text, criticality) in enumerate(asked, 1):
+            asking.submit(workers.summarise, text, 1, criticality)
+            until(lambda size=size: workers.queue.snapshot().put == size)  # type: ignore[misc]
+            until(lambda: workers.queue.snapshot().delivered == 1)
+        gate.touch()
 
-    assert done == ["at work", "cannot", "can wait"]
+    assert passed(gate).read_text().splitlines() == [asked[0][0], asked[2][0], asked[1][0]]
 
 
 def test_a_text_that_ends_every_worker_is_given_up(make: Make) -> None:
@@ -117,22 +131,18 @@ def test_a_text_that_ends_every_worker_is_given_up(make: Make) -> None:
     assert workers.summarise(TEXT, 1) == lead(TEXT, 1).text
 
 
-def test_stopped_it_leaves_nothing_and_lets_nobody_wait(make: Make) -> None:
+def test_stopped_it_leaves_nothing_and_lets_nobody_wait(make: Make, gate: Path) -> None:
     """Requests that still wait are refused, later ones too; no process is left."""
     before = set(psutil.Process().children(recursive=True))
-    workers = make(f"{FAULTY}:slow", workers=1, answer_within=60.0)
+    workers = make(GATED, workers=1, hung_after=600.0)
 
     with ThreadPoolExecutor(8) as asking:
         waiting = [asking.submit(workers.summarise, TEXT, 1) for _ in range(8)]
-        deadline = time.monotonic() + 10.0
-        while workers.queue.snapshot().put < 8 and time.monotonic() < deadline:
-            time.sleep(0.01)
+        until(lambda: workers.queue.snapshot().put == 8)
         workers.stop(0.2)
-        errors = [one.exception(20.0) for one in waiting]
+        errors = [one.exception(PATIENCE) for one in waiting]
 
-    refused = [error for error in errors if error is not None]
-    assert len(refused) >= 6
-    assert all(isinstance(error, NoLocalSummaryError) for error in refused)
+    assert [type(error) for error in errors] == [NoLocalSummaryError] * 8
     with pytest.raises(NoLocalSummaryError, match="closed"):
         workers.summarise(TEXT, 1)
     assert set(psutil.Process().children(recursive=True)) <= before

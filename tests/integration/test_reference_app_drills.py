@@ -30,7 +30,7 @@ from selfheal.clock import SYSTEM_CLOCK
 TEXT = "The first sentence has enough words in it. The second one is about the provider and its keys."
 
 
-def until(look: Callable[[], object], within: float = 15.0) -> None:
+def until(look: Callable[[], object], within: float = 60.0) -> None:
     """Look again and again until it is so."""
     end = time.monotonic() + within
     while not look():
@@ -67,16 +67,15 @@ def test_an_indexer_under_drill_burns_a_core_until_it_is_restarted(
     with an_indexer(tmp_path) as indexer:
         struck = indexer.pid
         assert struck is not None
-        before = cpu(struck)
+        until(lambda: cpu(struck) < 50)
         os.kill(struck, signal.SIGUSR1)
         until(lambda: cpu(struck) > 80)
 
         assert indexer.status().state == "RUNNING"
         indexer.restart()
 
-        assert before < 50
         assert indexer.pid not in (None, struck)
-        assert cpu(indexer.pid) < 50
+        until(lambda: cpu(indexer.pid) < 50)
         assert json.loads((tmp_path / "indexer" / INDEX).read_text()) == []
 
 
@@ -94,10 +93,10 @@ def test_without_leave_nothing_is_armed(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_worker_under_drill_keeps_memory_of_each_text(monkeypatch: pytest.MonkeyPatch) -> None:
     """Up to a bound below its limit, so that only measuring finds it; replaced, the pool holds little again."""
     monkeypatch.setenv(VARIABLE, "1")
-    workers = SummaryWorkers(WorkerLimits(workers=1, hung_after=30.0), EventBus())
+    workers = SummaryWorkers(WorkerLimits(workers=1, hung_after=60.0, answer_within=60.0), EventBus())
     workers.start()
     try:
-        assert workers.pool.wait_ready(20)
+        assert workers.pool.wait_ready(60)
         before = workers.memory_percent()
         leaked = []
         for _ in range(2):
@@ -122,10 +121,10 @@ def test_a_worker_under_drill_keeps_memory_of_each_text(monkeypatch: pytest.Monk
 
 def test_stopped_workers_are_replaced_and_their_work_is_done() -> None:
     """SIGSTOP on both while they work: the queue is stuck, a restart of all of them moves it on."""
-    workers = SummaryWorkers(WorkerLimits(workers=2, hung_after=60.0), EventBus())
+    workers = SummaryWorkers(WorkerLimits(workers=2, hung_after=600.0, answer_within=60.0), EventBus())
     workers.start()
     try:
-        assert workers.pool.wait_ready(20)
+        assert workers.pool.wait_ready(60)
         for pid in workers.section()["pids"]:
             os.kill(pid, signal.SIGSTOP)
         workers.try_out()
@@ -164,7 +163,7 @@ def test_a_flaky_provider_fails_every_other_summary_until_it_is_restarted(tmp_pa
 def flaky(process: ProviderProcess) -> None:
     """Inject the fault by the admin call."""
     assert process.port is not None
-    connection = http.client.HTTPConnection("127.0.0.1", process.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", process.port, timeout=60)
     connection.request("POST", "/admin/fault", json.dumps({"mode": "flaky"}), {"X-Admin-Token": "admin-token"})
     assert connection.getresponse().status == 200
     connection.close()

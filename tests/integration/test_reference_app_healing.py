@@ -49,7 +49,7 @@ def ended(app: RunningApp, strategy: str) -> Entry:
         found[:] = entries(app, "healing_finished", strategy=strategy)
         return bool(found)
 
-    app.wait_for(look, f"the end of a healing by {strategy}", within=30.0)
+    app.wait_for(look, f"the end of a healing by {strategy}")
     return found[0]
 
 
@@ -65,7 +65,8 @@ def test_a_flaky_provider_is_left_for_the_workers_and_used_again(start: Start) -
     (verified,) = [e for e in entries(app, "verified") if e.fields["run"] == healed.fields["run"]]
     assert verified.fields["verdict"] == "fixed"
     assert verified.fields["before"] < 0.9 <= verified.fields["after"]
-    assert app.status()["fallback"]["active"] == "local"
+    (done,) = [e for e in entries(app, "action_done") if e.fields["run"] == healed.fields["run"]]
+    assert done.fields["receipt"]["active"] == "local"  # by now probes may have brought the provider back
     command = [sys.executable, "-m", "selfheal", "journal", str(app.state_dir / JOURNAL)]
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "low-success-rate  provider  success_rate" in shown
@@ -100,15 +101,20 @@ def test_switched_off_nothing_is_healed(start: Start) -> None:
     app.fault("flaky")
     traffic = Traffic(app.port)
 
+    def measured() -> bool:
+        traffic.send(2)
+        rate = app.status()["measured"].get("success_rate of provider")
+        return rate is not None and rate < 0.9
+
     def refused() -> bool:
         traffic.send(2)
-        return bool(entries(app, "healing_refused", strategy="low-success-rate"))
+        return bool(entries(app, "healing_refused"))
 
-    app.wait_for(refused, "the refusal", within=30.0)
+    app.wait_for(measured, "a low success rate")
+    app.wait_for(refused, "the refusal")  # of whichever alert comes first: the others are not even asked for
 
-    assert entries(app, "healing_refused", strategy="low-success-rate")[0].fields["guard"] == "flags"
+    assert {entry.fields["guard"] for entry in entries(app, "healing_refused")} == {"flags"}
     assert not entries(app, "healing_started")
-    assert app.status()["measured"]["success_rate of provider"] < 0.9
 
 
 def test_the_journal_goes_on_after_an_end(start: Start) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from examples.reference_app.running import RunningApp, survivors
 from examples.reference_app.traffic import Traffic, answered_by
+from selfheal.clock import SYSTEM_CLOCK
 
 TEXT = "The first sentence has enough words in it. The second one is about the provider and its keys."
 Start = Callable[..., RunningApp]
@@ -37,7 +38,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 def post(app: RunningApp, **headers: str) -> tuple[int, str | None, dict[str, Any]]:
     """Send a document; give status, Retry-After and body."""
-    connection = http.client.HTTPConnection("127.0.0.1", app.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", app.port, timeout=60)
     given = {name.replace("_", "-"): value for name, value in headers.items()}
     try:
         connection.request("POST", "/summaries", json.dumps({"text": TEXT}), given)
@@ -51,11 +52,17 @@ def test_the_door_turns_away_who_comes_too_often(start: Start) -> None:
     """429 with Retry-After beyond the burst; status calls go through all the while, and count it."""
     app = start("--rate-limit", "0.1", "--burst", "3")
 
-    answers = [post(app) for _ in range(5)]
+    began = SYSTEM_CLOCK.monotonic()
+    answers = [post(app) for _ in range(8)]
+    come = (SYSTEM_CLOCK.monotonic() - began) * 0.1  # none, where the machine is quick
 
-    assert [status for status, _, _ in answers] == [200, 200, 200, 429, 429]
-    assert 1 <= int(answers[-1][1] or "0") <= 20
-    assert app.status()["door"]["tooOften"] == 2
+    statuses = [status for status, _, _ in answers]
+    refused = [answer for answer in answers if answer[0] == 429]
+    assert statuses[:3] == [200, 200, 200]
+    assert statuses.count(200) + len(refused) == 8
+    assert statuses.count(200) <= 3 + come
+    assert 1 <= int(refused[-1][1] or "0") <= 20
+    assert app.status()["door"]["tooOften"] == len(refused)
     assert app.get("/healthz").status == 200
 
 
@@ -86,8 +93,8 @@ def test_without_the_cache_the_same_is_bought_twice(start: Start) -> None:
 
 def test_more_than_the_provider_can_take_is_answered_by_the_workers(start: Start) -> None:
     """One place at a slow provider: of four requests at once it gets one, and its breaker counts no failure."""
-    app = start("--upstream-limit", "1", speed=1.0)
-    app.fault("slow", 1.0)
+    app = start("--upstream-limit", "1", "--upstream-timeout", "60", speed=1.0)
+    app.fault("slow", 4.0)
 
     with ThreadPoolExecutor(4) as clients:
         sent = [one for some in clients.map(lambda _: Traffic(app.port).send(), range(4)) for one in some]
@@ -111,7 +118,7 @@ def kill_workers(app: RunningApp, until: Callable[[], object]) -> None:
                 continue
         return bool(until())
 
-    app.wait_for(strike, "an end of it", within=30.0)
+    app.wait_for(strike, "an end of it")
 
 
 def test_workers_that_end_too_often_are_left_to_a_person(start: Start) -> None:
@@ -122,7 +129,7 @@ def test_workers_that_end_too_often_are_left_to_a_person(start: Start) -> None:
 
     app.wait_for(lambda: "summary workers gave up" in str(app.status()["gateway"]["problems"]), "the problem")
     app.fault("none")
-    app.wait_for(lambda: app.healing()["isDormant"], "dormant", within=40.0)
+    app.wait_for(lambda: app.healing()["isDormant"], "dormant")
 
     assert "summary workers gave up" in app.healing()["dormantReason"]
     assert app.status()["workers"]["state"] == "FAILED"
@@ -177,7 +184,7 @@ def test_ended_in_the_middle_of_local_work_nothing_is_left(start: Start) -> None
     for pid in app.status()["workers"]["pids"]:
         os.kill(pid, signal.SIGSTOP)
 
-    said = app.end(within=20.0)
+    said = app.end()
 
     assert "stopped clean" in said
     assert app.process.returncode == 0
