@@ -2,19 +2,24 @@
 
 ``python -m benchmarks.bench_detect --data FOLDER`` judges recorded series too: ``FOLDER/nab`` as in numenta/NAB, and
 ``FOLDER/asd``, ``FOLDER/smd`` and ``FOLDER/services`` with ``.npz`` files. Without it only what is made here by a seed
-is judged. One setting for all series. Other packages are judged where they are installed. It takes about a quarter of
-an hour.
+is judged. One setting for all series. Other packages are judged where they are installed. On two idle cores it takes
+about ten minutes.
 """
 
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
+import contextlib
 import importlib.metadata
+import io
+import os
 import platform
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from benchmarks import (
@@ -27,6 +32,7 @@ from benchmarks import (
 )
 from benchmarks.table import Gate, print_gates
 
+Part = Callable[[], list[Gate]]
 LEAK_SERIES = 200
 ANCHORS = {
     "asd": "isolation forest .20/.16, principal components .29/.25, random .05/.06",
@@ -69,38 +75,59 @@ def introduce(command: Sequence[str]) -> None:
     print("not searched on. NAB series kept were looked at while choosing between ways to go on: no blind test.")
 
 
-def several(data: Path | None, peers: bool) -> list[Gate]:
-    """Detectors of several metrics: speed, cost of imports, and what they find."""
-    gates = detect_multivariate.race_forests()
+def timed(quick: bool) -> list[Gate]:
+    """What a call costs: nothing else runs meanwhile."""
+    gates = [aimed(gate) for gate in detect_multivariate.race_forests()]
     detect_multivariate.flag_noise()
     detect_multivariate.weigh_imports()
-    if data is not None:
-        contenders = {**detect_multivariate.CONTENDERS, **(detect_multivariate.peers() if peers else {})}
-        quick = {name: each for name, each in contenders.items() if not detect_subsets.is_slow(name)}
-        gates += detect_multivariate.judge(data, "kept", 100, quick)
-        detect_subsets.run(data, "kept", contenders)
+    return gates + detect_univariate.run(quick)
+
+
+def several(data: Path, peers: bool) -> list[Gate]:
+    """What detectors of several metrics find."""
+    contenders = {**detect_multivariate.CONTENDERS, **(detect_multivariate.peers() if peers else {})}
+    quick = {name: each for name, each in contenders.items() if not detect_subsets.is_slow(name)}
+    gates = detect_multivariate.judge(data, "kept", 100, quick)
+    detect_subsets.run(data, "kept", contenders)
     return [aimed(gate) for gate in gates]
 
 
-def measure(data: Path | None, quick: bool, peers: bool) -> list[Gate]:
-    """Run all parts, and say how long each took."""
-    recorded = data / "nab" if data else None
-    parts: dict[str, Callable[[], list[Gate]]] = {
-        "one metric, recorded": lambda: detect_recorded.run(recorded, peers) if recorded else [],
-        "one metric": lambda: detect_univariate.run(quick),
-        "several metrics": lambda: several(data, peers),
-        "memory leaks": lambda: bench_leak.measure(2 if quick else LEAK_SERIES),
-    }
-    gates, took = [], []
-    for name, part in parts.items():
-        started = time.monotonic()
-        gates += part()
-        took.append(f"{name} {time.monotonic() - started:.0f} s")
-    started = time.monotonic()
-    detect_thresholds.run(recorded, 8 if quick else 35)
-    took.append(f"thresholds {time.monotonic() - started:.0f} s")
-    print(f"\ntook: {', '.join(took)}")
-    return gates
+def thresholds(recorded: Path | None, days: int) -> list[Gate]:
+    """How often thresholds by time of day are wrong, which has no gate."""
+    detect_thresholds.run(recorded, days)
+    return []
+
+
+def judged(data: Path | None, quick: bool, peers: bool) -> dict[str, Part]:
+    """What is found, the longest first: parts that may run side by side."""
+    found: dict[str, Part] = {}
+    if data is not None:
+        found["several metrics, recorded"] = partial(several, data, peers)
+        found["one metric, recorded"] = partial(detect_recorded.run, data / "nab", peers)
+    found["memory leaks"] = partial(bench_leak.measure, 2 if quick else LEAK_SERIES)
+    found["thresholds"] = partial(thresholds, data / "nab" if data else None, 8 if quick else 35)
+    return found
+
+
+def told(part: Part) -> tuple[list[Gate], str, float]:
+    """Run a part: its gates, what it prints, and the seconds of the processor it took."""
+    printed, started = io.StringIO(), time.process_time()
+    with warnings.catch_warnings(), contextlib.redirect_stdout(printed):
+        warnings.simplefilter("ignore")
+        gates = part()
+    return gates, printed.getvalue(), time.process_time() - started
+
+
+def measure(parts: dict[str, Part], jobs: int) -> Iterator[Gate]:
+    """Run parts, so many at once, print what they print, and say how long each took."""
+    took = []
+    with concurrent.futures.ProcessPoolExecutor(jobs) if jobs > 1 else contextlib.nullcontext() as pool:
+        results = pool.map(told, parts.values()) if pool else map(told, parts.values())
+        for name, (gates, printed, seconds) in zip(parts, results, strict=True):
+            print(printed, end="", flush=True)
+            took.append(f"{name} {seconds:.0f} s")
+            yield from gates
+    print(f"\nCPU: {', '.join(took)}")
 
 
 def main(arguments: Sequence[str] = ()) -> int:
@@ -109,11 +136,12 @@ def main(arguments: Sequence[str] = ()) -> int:
     parser.add_argument("--data", type=Path, help="folder with recorded series, in nab/, asd/, smd/ and services/")
     parser.add_argument("--no-peers", action="store_true", help="only ours, plain statistics and scikit-learn")
     parser.add_argument("--quick", action="store_true", help="little of everything, only to see that it runs")
+    parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="parts judged at once")
     asked = parser.parse_args(arguments)
     introduce(arguments)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return print_gates(measure(asked.data, asked.quick, not asked.no_peers))
+    gates = [*measure({"costs": partial(timed, asked.quick)}, 1)]
+    gates += measure(judged(asked.data, asked.quick, not asked.no_peers), asked.jobs)
+    return print_gates(gates)
 
 
 if __name__ == "__main__":

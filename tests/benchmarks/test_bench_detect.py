@@ -87,7 +87,7 @@ def little(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.timeout(600)
 def test_every_figure_is_printed_with_its_gates(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """On a folder of tiny series all tables are printed, and each gate with what must be and what is aimed at."""
-    bench_detect.main(["--data", str(data), "--quick", "--no-peers"])
+    bench_detect.main(["--data", str(data), "--quick", "--no-peers", "--jobs=1"])
     printed = capsys.readouterr().out
     gates = printed.partition("\ngates\n")[2].splitlines()[1:]
 
@@ -115,6 +115,25 @@ def test_a_slow_contender_is_judged_on_every_tenth_sample(data: Path, capsys: py
     assert seen[:2] == [("asd-2", 3000.0, 30, 20)] * 2
     assert len(seen) == 6
     assert "smd, kept, every 10th sample only: smd-2" in capsys.readouterr().out
+
+
+def quick() -> list[Gate]:
+    print("a table")
+    return [Gate("quick", 1.0, "≤", 2.0)]
+
+
+def slow() -> list[Gate]:
+    print("another table")
+    return [Gate("slow", 3.0, "≤", 2.0)]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_parts_are_told_in_their_order(jobs: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """Side by side or one after the other, tables and gates come in the order of the parts."""
+    gates = [*bench_detect.measure({"first": slow, "second": quick}, jobs)]
+
+    assert [gate.what for gate in gates] == ["slow", "quick"]
+    assert capsys.readouterr().out.startswith("another table\na table\n\nCPU: first")
 
 
 def test_a_gate_says_where_it_stands() -> None:
