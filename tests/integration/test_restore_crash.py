@@ -114,7 +114,7 @@ class World:
         return room
 
     def sections(self, room: Path) -> dict[str, Any]:
-        """What each section looks like; times of what is made anew in each room are left out."""
+        """What each section looks like; times of what is made anew in each room are left out, work directories too."""
         seen = {name: _timeless(picture(path)) for name, path in targets(room).items()}
         db = targets(room)["db"]
         beside = {end: db.with_name(f"app.db{end}") for end in ("-wal", "-shm", "-journal")}
@@ -167,7 +167,11 @@ class World:
 
 
 def _timeless(seen: dict[str, Any]) -> dict[str, Any]:
-    return {name: (each[0], each[1], *each[3:]) if len(each) > 3 else each[:2] for name, each in seen.items()}
+    return {
+        name: (each[0], each[1], *each[3:]) if len(each) > 3 else each[:2]
+        for name, each in seen.items()
+        if ".restore-" not in name
+    }
 
 
 @pytest.fixture(scope="module")

@@ -58,7 +58,7 @@ class SectionRecord:
 
     def work(self, run: str) -> str:
         """Name of the work directory in ``home``."""
-        return f".restore-{run}" if self.in_place else f".{Path(self.target).name[:180]}.restore-{run}"
+        return f".{self.name}.restore-{run}"
 
 
 @attrs.frozen(kw_only=True)

@@ -296,10 +296,13 @@ def _problems(plans: Sequence[SectionPlan], keep: Iterable[Path], mounts: frozen
 def _unfit(plan: SectionPlan) -> Iterable[str]:
     if plan.target == plan.target.parent:
         yield f"section {plan.name!r} would replace the root of the file system: choose another target"
+        return
     if plan.in_place and plan.section.root == "file":
         yield f"section {plan.name!r} is one file, which cannot be restored in place: {plan.target}"
-    elif plan.in_place and not plan.target.is_dir():
+        return
+    if plan.in_place and not plan.target.is_dir():
         yield f"target {plan.target} of section {plan.name!r} is no directory, so it cannot be restored in place"
+        return
     above = next(above for above in plan.target.parents if os.path.lexists(above))
     if not stat.S_ISDIR(os.stat(above).st_mode):
         yield f"{above} is no directory, so the target of section {plan.name!r} cannot lie below it"

@@ -197,8 +197,11 @@ def _changes(one: SectionReport) -> Iterator[str]:
 
 def _safe(name: str) -> str:
     """A name that cannot be taken for anything else in the report."""
-    shown = "".join(c if c.isprintable() and c not in "`|" else c.encode("unicode_escape").decode() for c in name)
-    return shown.replace("`", "'").replace("|", "\\|")
+    return "".join(c if c.isprintable() and c not in "`|" else _escaped(c) for c in name)
+
+
+def _escaped(character: str) -> str:
+    return f"\\x{ord(character):02x}" if character in "`|" else character.encode("unicode_escape").decode()
 
 
 def plain_answer(answer: object) -> Any:

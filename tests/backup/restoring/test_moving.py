@@ -133,7 +133,7 @@ def test_a_directory_that_must_stay(tmp_path: Path, exchange: bool) -> None:
     one = restorer(shelf, tmp_path, exchange=exchange)
     held = os.open(data, os.O_RDONLY)
     report = one.restore(one.plan(in_place=["data"]))
-    names = [name for name in os.listdir(held) if not name.startswith(".restore-")]
+    names = [name for name in os.listdir(held) if ".restore-" not in name]
     os.close(held)
     assert sorted(names) == ["changed", "gone", "lost+found", "same"]
     assert (data / "changed").read_text() == "1"
@@ -193,7 +193,12 @@ def test_directories_made_for_a_target_go_with_it(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path / "store")
     shelf.put({"data": data, "other": data})
     targets = {"data": tmp_path / "x" / "y" / "data", "other": tmp_path / "v" / "w" / "data"}
-    one = restorer(shelf, tmp_path, probe=lambda: bool((tmp_path / "v" / "used").touch()))
+
+    def use_and_fail() -> bool:
+        (tmp_path / "v" / "used").touch()
+        return False
+
+    one = restorer(shelf, tmp_path, probe=use_and_fail)
     with pytest.raises(RestoreFailedError):
         one.restore(one.plan(targets=targets))
     assert not (tmp_path / "x").exists()
