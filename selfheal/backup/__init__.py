@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from selfheal.backup.progress import Progress as Progress
     from selfheal.backup.records import BackupRecord as BackupRecord
     from selfheal.backup.records import VerificationRecord as VerificationRecord
+    from selfheal.backup.restoring.planning import RestorePlan as RestorePlan
+    from selfheal.backup.restoring.reporting import RestoreReport as RestoreReport
+    from selfheal.backup.restoring.restorer import Restorer as Restorer
     from selfheal.backup.sections import Section as Section
     from selfheal.backup.store import BackupStore as BackupStore
     from selfheal.backup.sums import read_sums as read_sums
@@ -33,6 +36,9 @@ _HOME = {
     "Manifest": "manifest",
     "ManifestLimits": "manifest",
     "Progress": "progress",
+    "RestorePlan": "selfheal.backup.restoring.planning",
+    "RestoreReport": "selfheal.backup.restoring.reporting",
+    "Restorer": "selfheal.backup.restoring.restorer",
     "Section": "sections",
     "SectionManifest": "manifest",
     "Skipped": "manifest",
@@ -53,6 +59,9 @@ __all__ = [
     "Manifest",
     "ManifestLimits",
     "Progress",
+    "RestorePlan",
+    "RestoreReport",
+    "Restorer",
     "Section",
     "SectionManifest",
     "Skipped",
