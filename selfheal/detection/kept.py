@@ -98,8 +98,8 @@ def set_aside(file: Path, error: StateError) -> str:
     return str(error)
 
 
-def replace(file: Path, content: bytes) -> None:
-    """Put a file in the place of another, at once and on the disk.
+def replace(file: Path, content: bytes, *, sync: bool = True) -> None:
+    """Put a file in the place of another, at once and whole; with ``sync`` it is on the disk then.
 
     Raises:
         OSError: if it cannot be written; the old file is still there then.
@@ -109,12 +109,15 @@ def replace(file: Path, content: bytes) -> None:
         with open(handle, "wb") as opened:
             opened.write(content)
             opened.flush()
-            os.fsync(opened.fileno())
+            if sync:
+                os.fsync(opened.fileno())
         os.replace(beside, file)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(beside)
         raise
+    if not sync:
+        return
     directory = os.open(file.parent, os.O_RDONLY)
     try:
         os.fsync(directory)

@@ -38,7 +38,8 @@ def curve(**changes: object) -> Curve:
 def size(png: bytes) -> tuple[int, int]:
     """Width and height of a PNG file."""
     assert png.startswith(b"\x89PNG\r\n\x1a\n")
-    return struct.unpack(">II", png[16:24])  # type: ignore[return-value]
+    width, height = struct.unpack(">II", png[16:24])
+    return width, height
 
 
 def test_a_plot_is_a_png_of_the_size_it_is_meant_to_be() -> None:

@@ -32,6 +32,8 @@ class MonitorConfig:
         flap_quiet: seconds without it after which a flapping one is over.
         linger: seconds for which a learnt detector may go on to see something unusual in the latest values, after the
             alert that explained it was cleared, before that becomes an alert of its own.
+        aftermath: seconds after an alert was cleared in which what a learnt detector begins to say of the same series is
+            taken to be about it, and lingers: learnt detectors look at steps that are over.
         restored_for: seconds for which an incident of an earlier life is held open, waiting to be seen again.
         max_open: alerts open at once.
         max_series: series whose labels and latest values are known.
@@ -47,6 +49,7 @@ class MonitorConfig:
     flap_window: float = attrs.field(default=3600.0, validator=between(1.0, WEEK, "s"))
     flap_quiet: float = attrs.field(default=1800.0, validator=between(1.0, WEEK, "s"))
     linger: float = attrs.field(default=3600.0, validator=between(0.0, WEEK, "s"))
+    aftermath: float = attrs.field(default=900.0, validator=between(0.0, WEEK, "s"))
     restored_for: float = attrs.field(default=1800.0, validator=between(0.0, WEEK, "s"))
     max_open: int = attrs.field(default=500, validator=between(1, 100_000))
     max_series: int = attrs.field(default=5000, validator=between(1, 1_000_000))
@@ -62,6 +65,7 @@ class MonitorOptions(TypedDict, total=False):
     flap_window: float
     flap_quiet: float
     linger: float
+    aftermath: float
     restored_for: float
     max_open: int
     max_series: int

@@ -99,6 +99,7 @@ class Incidents:
         self._open: dict[str, _Open] = {}
         self._live: dict[Key, Signal] = {}
         self._free: dict[Key, float] = {}  # live signals that are no part of any incident → monotonic seconds since
+        self._over: dict[str, tuple[float, frozenset[Series]]] = {}  # lately cleared: when, and what they were about
         self.dropped = 0
 
     @property
@@ -162,8 +163,20 @@ class Incidents:
         if known:
             self._renew(signal, at)
             return []
-        self._free[signal.key] = -math.inf
+        self._free[signal.key] = self._begun(signal, at)
         return self._place(signal, at)
+
+    def _begun(self, signal: Signal, at: float) -> float:
+        """Since when a signal lingers: since the end of what it is the late view of, or else for long enough."""
+        for fingerprint, (when, _) in tuple(self._over.items()):
+            if at - when > self._config.aftermath:
+                del self._over[fingerprint]
+        ends = [
+            when
+            for fingerprint, (when, covers) in self._over.items()
+            if signal.learnt and fingerprint != signal.fingerprint and covers & signal.covers
+        ]
+        return max(ends, default=-math.inf)
 
     def _join(self, one: _Open, signal: Signal, known: bool) -> list[Change]:
         """One more says it, or the same says it anew."""
@@ -249,6 +262,10 @@ class Incidents:
     def _close(self, one: _Open, at: float, why: str) -> list[Change]:
         """It is over; what goes on of what it explained is free, and lingers."""
         del self._open[one.shown.fingerprint]
+        self._over.pop(one.shown.fingerprint, None)
+        self._over[one.shown.fingerprint] = (at, one.covers)
+        if len(self._over) > self._config.max_open:
+            del self._over[next(iter(self._over))]
         if one.shown.flapping:
             self._flaps.forget(one.shown.fingerprint)
         for key in (*one.own, *one.beside):

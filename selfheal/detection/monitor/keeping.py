@@ -126,7 +126,7 @@ class Keeper:
         for fingerprint, curve in tuple(curves.items())[:MOST_PLOTS]:
             name = f"{REPORT}_{len(drawn) + 1}.png"
             try:
-                replace(self.directory / name, self.plot(curve))
+                replace(self.directory / name, self.plot(curve), sync=False)
             except Exception as error:  # a plot is a convenience, whoever draws it
                 self._failed("plots", error)
                 continue
@@ -139,8 +139,8 @@ class Keeper:
             return
         try:
             text = json.dumps(report.as_dict(), indent=1, allow_nan=False) + "\n"
-            replace(self.directory / f"{REPORT}.json", text.encode())
-            replace(self.directory / f"{REPORT}.md", as_markdown(report).encode())
+            replace(self.directory / f"{REPORT}.json", text.encode(), sync=False)
+            replace(self.directory / f"{REPORT}.md", as_markdown(report).encode(), sync=False)
             for n in range(len(report.plots) + 1, MOST_PLOTS + 1):
                 (self.directory / f"{REPORT}_{n}.png").unlink(missing_ok=True)
         except OSError as error:

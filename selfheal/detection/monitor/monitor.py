@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, Unpack
 
@@ -72,6 +72,7 @@ class Monitor:
         rules: what a person wrote down; those that ship where none are given.
         learners: what learns the past; a :class:`SeriesLearner` where none are given, ``()`` for none.
         history: the past of all series.
+        deliver: called with the samples that were taken, after rules judged them: for triggers elsewhere.
         silencing: asked with an alert before it is told: why nobody is to be told, or ``None``.
         maintenance: asked for a reason why nothing is told and nothing is learnt now, or ``None``.
         enabled: asked at each call; while it answers ``False``, or raises, nothing is looked at.
@@ -104,6 +105,7 @@ class Monitor:
         rules: RuleWatch | Iterable[RuleSpec] = DEFAULT_RULES,
         learners: Iterable[Learner] | None = None,
         history: History | None = None,
+        deliver: Callable[[Sequence[Sample]], object] | None = None,
         silencing: Silencing = _nothing,
         maintenance: Callable[[], str | None] | None = None,
         enabled: Callable[[], bool] = _always,
@@ -120,7 +122,7 @@ class Monitor:
         self.sampler = sampler
         self._hooks = {"enabled": enabled, "processes": processes}
         self._said: set[str] = set()
-        self._silencing, self._maintenance = silencing, maintenance
+        self._silencing, self._maintenance, self._deliver = silencing, maintenance, deliver
         self._events, self._clock = events, clock
         self._keeper = Keeper(directory, clock, plot)
         self._book = Logbook(self._keeper.journal(journal))
@@ -153,19 +155,23 @@ class Monitor:
         if self._wanted(metric):
             self._desk.take((sample,), labels)
             self._teller.flush()
+            self._hand_on((sample,))
 
     def tick(self) -> None:
         """Measure what the sampler measures, and have rules judge it. To be called every ten seconds or so."""
         if not self.enabled:
             return
         samples = self.sampler.sample() if self.sampler is not None else ()
-        kept = samples if self._asks("processes") else [one for one in samples if not _of_processes(one.metric)]
+        kept: Sequence[Sample] = (
+            samples if self._asks("processes") else [one for one in samples if not _of_processes(one.metric)]
+        )
         self._desk.take(kept)
         t = self._clock.wall()
         self._desk.pass_time(t, self._clock.monotonic())
         self._ticks += 1
         self._teller.flush()
         self._teller.recheck(t)
+        self._hand_on(kept)
 
     def detect(self) -> int:
         """Have the learners judge the steps that are complete. To be called every five minutes or so.
@@ -290,6 +296,14 @@ class Monitor:
         if not self._teller.is_mine(event) and self.enabled:
             self._desk.hear(event, self._clock.wall(), self._clock.monotonic())
             self._teller.flush()
+
+    def _hand_on(self, samples: Sequence[Sample]) -> None:
+        if self._deliver is None or not samples:
+            return
+        try:
+            self._deliver(samples)
+        except Exception:
+            logger.exception("Monitor: samples cannot be handed on to %r", self._deliver)
 
     def _wanted(self, metric: str) -> bool:
         return self.enabled and (not _of_processes(metric) or self._asks("processes"))

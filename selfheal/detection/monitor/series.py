@@ -21,8 +21,8 @@ from selfheal.errors import ConfigError
 from selfheal.events import Severity
 
 KIND, VERSION = "series_learner", 1
-LEFT_OUT = ("process_*", "heartbeat", "memory_bytes", "load_per_cpu")
-"""Processes come and go; the other two say the same again as ``memory_percent`` and ``cpu_percent``."""
+LEFT_OUT = ("process_*", "heartbeat", "memory_bytes", "load_per_cpu", "anomaly_score")
+"""Processes come and go; the others say again what ``memory_percent``, ``cpu_percent`` and learners say."""
 
 OFF = 3.0
 """Spreads that a value has to be off to be unusual by itself."""

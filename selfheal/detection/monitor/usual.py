@@ -66,9 +66,8 @@ class UsualPast:
             if not isinstance(item, list) or len(item) != 5 or not all(isinstance(text, str) for text in item):
                 raise ValueError(f"{str(item)[:80]!r} is no series")
             metric, target, *texts = item
-            numbers, means, spreads = array("q"), array("f"), array("f")
-            for row, text in zip((numbers, means, spreads), texts, strict=True):
-                row.frombytes(base64.b64decode(text, validate=True))
+            raw = [base64.b64decode(text, validate=True) for text in texts]
+            numbers, means, spreads = array("q", raw[0]), array("f", raw[1]), array("f", raw[2])
             if not len(numbers) == len(means) == len(spreads) == self._steps:
                 raise ValueError(f"{metric!r} has {len(numbers)} steps, not {self._steps}")
             found[metric, target] = (numbers, means, spreads)

@@ -98,6 +98,20 @@ def test_what_outlasts_its_explanation_lingers_and_then_stands_alone(incidents: 
     assert incidents.waiting == 0
 
 
+def test_the_late_view_of_what_is_over_is_no_second_page(incidents: Incidents) -> None:
+    """A learnt detector judges minutes that are over: what it begins to say after the clear lingers, and so may end."""
+    incidents.apply([RULE], 0.0)
+    incidents.apply([ended(RULE)], 100.0)
+    assert incidents.apply([LEARNT], 110.0) == []
+    assert incidents.waiting == 1
+    assert incidents.tick(129.0) == []
+    assert whats(incidents.tick(130.0)) == ["raised anomaly"]
+    incidents.apply([ended(LEARNT)], 140.0)
+    assert whats(incidents.apply([LEARNT], 150.0)) == ["raised anomaly"]  # its own end explains nothing
+    incidents.apply([ended(LEARNT)], 160.0)
+    assert whats(incidents.apply([LEARNT], 1001.0)) == ["raised anomaly"]
+
+
 def test_what_goes_on_for_what_was_before_does_not_come_to_stand_alone(incidents: Incidents) -> None:
     """A learnt detector that still has the past in mind, while the latest values are as usual, is no new alert."""
     incidents.apply([RULE, LEARNT], 0.0)
