@@ -32,8 +32,8 @@ class MonitorConfig:
         flap_quiet: seconds without it after which a flapping one is over.
         linger: seconds for which a learnt detector may go on to see something unusual in the latest values, after the
             alert that explained it was cleared, before that becomes an alert of its own.
-        aftermath: seconds after an alert was cleared in which what a learnt detector begins to say of the same series is
-            taken to be about it, and lingers: learnt detectors look at steps that are over.
+        aftermath: seconds after an alert was cleared in which what a learnt detector begins to say of the same series
+            is taken to be about it, and lingers: learnt detectors look at steps that are over.
         restored_for: seconds for which an incident of an earlier life is held open, waiting to be seen again.
         max_open: alerts open at once.
         max_series: series whose labels and latest values are known.

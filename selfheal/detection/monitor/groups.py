@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from selfheal.detection.gate import AlertGate, GateConfig
-from selfheal.detection.monitor.learners import Gated, Learning, News, Past
+from selfheal.detection.monitor.learners import PLAIN_GATE, Gated, Learning, News, Past
 from selfheal.detection.monitor.signals import ANOMALY, Ended, Series, about, anomaly
 from selfheal.detection.protocols import MultivariateDetector
 from selfheal.detection.saved import Saved
@@ -15,12 +15,6 @@ from selfheal.errors import ConfigError
 from selfheal.events import Severity
 
 KIND, VERSION = "group_learner", 1
-GROUP_GATE = GateConfig(budget_per_day=0.2, hold=1.0)
-"""As the default one, but without a memory of what was scored lately.
-
-The score of several metrics is taken over the latest few steps, so that it rises over several: the level of a gate with
-a memory would rise along with it, and nothing would ever be above that.
-"""
 
 
 class GroupLearner:
@@ -34,7 +28,7 @@ class GroupLearner:
         target: whose they are, and that of its alerts.
         series: from its metrics to series elsewhere (``{"cpu": ("cpu_percent", "web-1")}``); the others are those of
             the same name on ``target``.
-        gate: when an alarm is raised and cleared.
+        gate: when an alarm is raised and cleared; by default at a chance of 1 in 1600.
         severity: of its alerts.
         name: what it is called.
 
@@ -48,7 +42,7 @@ class GroupLearner:
         target: str = "",
         *,
         series: Mapping[str, Series] | None = None,
-        gate: GateConfig = GROUP_GATE,
+        gate: GateConfig = PLAIN_GATE,
         severity: Severity = Severity.WARNING,
         name: str = "composite",
     ) -> None:

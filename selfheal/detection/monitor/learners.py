@@ -18,7 +18,13 @@ Past = Callable[[Series], Iterable[tuple[float, float]]]
 """Time (wall seconds) and mean of each step of a series that was before the one being judged, oldest first."""
 
 DEFAULT_GATE = GateConfig(budget_per_day=0.2)
-"""At most one false alarm in five days, on a series that does nothing unusual."""
+"""For a ``MetricDetector``: at most one false alarm in five days, on a series that does nothing unusual."""
+PLAIN_GATE = GateConfig(threshold=3.2, hold=1.0)
+"""For scores of other detectors, taken as they are: a chance of 1 in 1600, or 0.2 a day of steps of five minutes.
+
+There is no memory of what was scored lately: a score that is taken over several steps rises over several, the level of
+a gate with a memory would rise along with it, and nothing would ever be far above that.
+"""
 
 
 @attrs.frozen(kw_only=True)

@@ -13,7 +13,7 @@ import attrs
 from selfheal.detection.gate import AlertGate, GateConfig
 from selfheal.detection.metric import MetricDetector
 from selfheal.detection.monitor.groups import same
-from selfheal.detection.monitor.learners import DEFAULT_GATE, Gated, Learning, News, Past
+from selfheal.detection.monitor.learners import DEFAULT_GATE, PLAIN_GATE, Gated, Learning, News, Past
 from selfheal.detection.monitor.signals import Ended, Series, Signal, anomaly
 from selfheal.detection.protocols import Detector
 from selfheal.detection.saved import Saved
@@ -43,7 +43,8 @@ class SeriesLearner:
         metrics: patterns of the metrics that are learnt (``"latency_*"``).
         without: patterns of those that are not.
         detector: makes the detector of a metric; a :class:`~selfheal.detection.MetricDetector` where none is given.
-        gate: when an alarm is raised and cleared; by default one false alarm in five days on a series is put up with.
+        gate: when an alarm is raised and cleared; by default one false alarm in five days on a series is put up with,
+            and for detectors that are not made here, a chance of 1 in 1600 raises one.
         severity: of its alerts.
         zone: time zone whose time of day counts, for detectors that are made here.
         max_series: series at once; the one that was silent for longest goes for a new one.
@@ -59,7 +60,7 @@ class SeriesLearner:
         *,
         without: Iterable[str] = LEFT_OUT,
         detector: Callable[[str], Detector] | None = None,
-        gate: GateConfig = DEFAULT_GATE,
+        gate: GateConfig | None = None,
         severity: Severity = Severity.WARNING,
         zone: str = "UTC",
         max_series: int = 500,
@@ -79,7 +80,7 @@ class SeriesLearner:
         self._watched: OrderedDict[Series, _Watched] = OrderedDict()
 
     def _usual_one(self, metric: str) -> Detector:
-        return MetricDetector(name=metric, zone=self._zone, gate=self._gate)
+        return MetricDetector(name=metric, zone=self._zone, gate=self._gate or DEFAULT_GATE)
 
     def wants(self, metric: str) -> bool:
         """Whether a metric is learnt."""
@@ -126,7 +127,9 @@ class SeriesLearner:
     def _new(self, series: Series) -> _Watched:
         detector = self._make(series[0])
         own = getattr(detector, "gate", None)
-        return _Watched(detector, Gated(own if isinstance(own, AlertGate) else AlertGate(self._gate)), series)
+        return _Watched(
+            detector, Gated(own if isinstance(own, AlertGate) else AlertGate(self._gate or PLAIN_GATE)), series
+        )
 
     def _key(self, series: Series) -> tuple[str, str]:
         return (self.name, f"anomaly|{series[1]}|{series[0]}")
