@@ -97,10 +97,9 @@ def by_components(machine: Recorded) -> Array:
 def by_ours(make: Callable[[list[str]], WindowDetector], machine: Recorded, *, learn: bool = True) -> Array:
     """Score and learn one sample after the other, learning less during an alarm as a monitor does; or only score."""
     names = [f"m{n}" for n in range(machine.train.shape[1])]
-    detector, gate, step, t = make(names), AlertGate(), machine.step, 0.0
-    for row in machine.train.tolist():
-        detector.learn(t, dict(zip(names, row, strict=True)))
-        t += step
+    detector, gate, step = make(names), AlertGate(), machine.step
+    detector.warm_start((n * step, dict(zip(names, row, strict=True))) for n, row in enumerate(machine.train.tolist()))
+    t = len(machine.train) * step
     if not learn:
         detector.config = attrs.evolve(detector.config, refit="called")
     scores = np.empty(len(machine.test))

@@ -9,9 +9,10 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from selfheal.detection.anchor import Model
 from selfheal.detection.neighbours import NearestRows
-from selfheal.detection.window_config import WindowConfig
-from selfheal.detection.windowed import Model, WindowDetector
+from selfheal.detection.window_config import DAY, WindowConfig
+from selfheal.detection.windowed import WindowDetector
 from selfheal.validators import between
 
 
@@ -22,20 +23,25 @@ class CompositeConfig(WindowConfig):
     Args:
         neighbours: how many of the nearest past samples count; 1 to 100. With more, an incident has to have been seen
             for longer before it counts as usual.
+        anchor: as there, but 28 days.
 
     Raises:
         ConfigError: if a value is out of range.
     """
 
     neighbours: int = attrs.field(default=20, validator=between(1, 100))
+    anchor: float = attrs.field(default=28 * DAY, validator=between(0.0, 365 * DAY, "s"))
 
 
 class CompositeDetector(WindowDetector):
     """Says how far the metrics are, together, from the nearest samples of the last seven days.
 
     Each sample is scaled by what is usual for each metric, as a whole and at this time of day; the model is the window
-    itself, at most 2,000 samples of it. On recorded servers it finds more than the isolation forest on every
-    set. Usage and guarantees are those of :class:`~selfheal.detection.MultivariateDetector`.
+    itself, at most 2,000 samples of it. The same is asked of the detector as it was at the end of its warm start, or
+    after two weeks, and anew every 28 days; the score is the mean of both, so that an incident that lasts for days
+    does not pass for usual as soon as it is learnt. :meth:`anchor` says that a change is to stay. On recorded servers
+    it finds more than the isolation forest on every set. Usage and guarantees are those of
+    :class:`~selfheal.detection.MultivariateDetector`.
 
     Args:
         metrics: the names of the metrics.

@@ -9,10 +9,11 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from selfheal.detection.anchor import Model
 from selfheal.detection.arrays import pack, unpack
 from selfheal.detection.saved import Saved
 from selfheal.detection.window_config import WindowConfig
-from selfheal.detection.windowed import Model, WindowDetector
+from selfheal.detection.windowed import WindowDetector
 from selfheal.validators import between
 
 KIND, VERSION = "support_vectors", 1

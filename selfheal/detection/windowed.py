@@ -6,17 +6,16 @@ import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 import numpy as np
-from numpy.typing import NDArray
 
+from selfheal.detection.anchor import FIRST, Anchor, Fitted, Model, Rows
 from selfheal.detection.arrays import check_seal, seal
 from selfheal.detection.calibrator import TailCalibrator
 from selfheal.detection.residual_rows import ResidualRows
 from selfheal.detection.row_window import RowWindow
-from selfheal.detection.saved import Saved
 from selfheal.detection.verdict import NOTHING_SAID, Reason, Verdict
 from selfheal.detection.window_config import WindowConfig, some_metrics
 
@@ -25,33 +24,8 @@ UNUSUAL = 1.0
 """From this score on, reasons are given."""
 MOST_REASONS = 5
 DAY = 86_400.0
-
-Rows = NDArray[np.float64]
-
-
-class Model(Protocol):
-    """What was fitted to the rows of a window. It does not change."""
-
-    def deviations(self, rows: Rows) -> Rows:
-        """How far each row is from those fitted: not negative, and larger is further."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """It, as JSON data."""
-
-
-@attrs.frozen(eq=False)
-class Fitted:
-    """A model, and what it was fitted to.
-
-    Args:
-        model: the model.
-        at: wall seconds of the latest sample then.
-        rows: how many rows it was fitted to.
-    """
-
-    model: Model
-    at: float
-    rows: int
+SHORTEST = 6.9 * DAY
+"""Recorded history that makes an anchor: a week, less what may be missing at its ends."""
 
 
 class WindowDetector(ABC):
@@ -61,6 +35,9 @@ class WindowDetector(ABC):
     says how far it was lately, and a calibrator how rarely that happens. A model is fitted when there are enough rows,
     again each time they have doubled, and then every ``refit_every`` seconds; until the next one is ready the last one
     is used. No verdict is ready before a day of samples, or a window of them where that is shorter.
+
+    Where ``anchor`` is set, a sample is also compared with an anchor: the detector as it was at the end of
+    :meth:`warm_start`, or after two weeks, and anew after so many seconds. The score is the mean of the two.
 
     With ``refit="inline"`` :meth:`learn` fits, within the call. With ``refit="called"`` it never does: ask
     :meth:`refit_due`, and call :meth:`refit` from a task; or take :meth:`fitting` under the lock, call it outside, and
@@ -95,33 +72,48 @@ class WindowDetector(ABC):
         self._calibrator = TailCalibrator()
         self._recent: deque[float] = deque(maxlen=max(config.smooth - 1, 0))
         self._fitted: Fitted | None = None
+        self._anchor: Anchor | None = None
         self._first = math.nan
 
     def score(self, t: float, x: Mapping[str, float]) -> Verdict:
         """Say how unlikely a sample is at ``t`` (wall seconds). Changes nothing that a later verdict depends on."""
         row = self._rows.row(t, x)
-        return self._verdict(t, x, row, self._deviation(row))
+        return self._verdict(t, x, row, self._deviation(row), self._from_anchor(t, x, row))
 
     def learn(self, t: float, x: Mapping[str, float], weight: float = 1.0) -> None:
         """Take a sample into the past, with a weight from 0 to 1; not one without a known metric, late or repeated."""
         row = self._rows.row(t, x)
-        self._learn(t, x, weight, row, self._deviation(row))
+        if row is not None and self._rows.is_next(t):
+            self._learn(t, x, weight, row, self._deviation(row), self._from_anchor(t, x, row))
 
     def update(self, t: float, x: Mapping[str, float]) -> Verdict:
         """Score a sample, then learn it."""
         row = self._rows.row(t, x)
-        deviation = self._deviation(row)
-        verdict = self._verdict(t, x, row, deviation)
-        self._learn(t, x, 1.0, row, deviation)
+        deviation, anchored = self._deviation(row), self._from_anchor(t, x, row)
+        verdict = self._verdict(t, x, row, deviation, anchored)
+        if row is not None and self._rows.is_next(t):
+            self._learn(t, x, 1.0, row, deviation, anchored)
         return verdict
 
     def warm_start(self, history: Iterable[tuple[float, Mapping[str, float]]]) -> int:
-        """Learn pairs of time and sample, oldest first, and tell how many there were."""
+        """Learn pairs of time and sample, oldest first, and tell how many there were.
+
+        What is known at the end becomes the anchor, if that is at least the window, or a week of it.
+        """
         count = 0
         for t, x in history:
             self.learn(t, x)
             count += 1
+        if count and self._rows.last - self._first >= min(self.config.window, SHORTEST):
+            self.anchor()
         return count
+
+    def anchor(self) -> bool:
+        """Make what is known now the anchor, as when a change is to stay; ``False`` if there is none or too little."""
+        if not self.config.anchor or self._fitted is None or not self._calibrator.ready:
+            return False
+        self._anchor = Anchor.of(self._rows, self._fitted, self._calibrator, self._recent)
+        return True
 
     def refit_due(self) -> bool:
         """Whether the window has changed enough that a new model should be fitted."""
@@ -165,19 +157,35 @@ class WindowDetector(ABC):
             return None
         return float(self._fitted.model.deviations(row[None, :])[0])
 
-    def _verdict(self, t: float, x: Mapping[str, float], row: Rows | None, deviation: float | None) -> Verdict:
+    def _from_anchor(self, t: float, x: Mapping[str, float], row: Rows | None) -> float:
+        return 0.0 if row is None or self._anchor is None else self._anchor.deviation(t, x)
+
+    def _verdict(
+        self, t: float, x: Mapping[str, float], row: Rows | None, deviation: float | None, anchored: float
+    ) -> Verdict:
         if row is None or deviation is None:
             return NOTHING_SAID
-        recent = [] if self._rows.after_gap(t) else self._recent
-        score = self._calibrator.score((math.fsum(recent) + deviation) / (len(recent) + 1))
-        reasons = self._reasons(t, x, row, score) if score >= UNUSUAL else ()
+        afresh = self._rows.after_gap(t)
+        recent = [] if afresh else self._recent
+        now = score = self._calibrator.score((math.fsum(recent) + deviation) / (len(recent) + 1))
+        then = 0.0
+        if self._anchor is not None:
+            then = self._anchor.score(anchored, afresh=afresh)
+            score = (now + then) / 2.0
+        reasons = self._reasons(t, x, score, by_anchor=then > now) if score >= UNUSUAL else ()
         long_enough = t - self._first >= min(self.config.window, DAY)
         return Verdict.of(score, reasons, ready=self._calibrator.ready and long_enough)
 
-    def _reasons(self, t: float, x: Mapping[str, float], row: Rows, score: float) -> tuple[Reason, ...]:
+    def _reasons(self, t: float, x: Mapping[str, float], score: float, *, by_anchor: bool) -> tuple[Reason, ...]:
         """What each metric contributed: by how much less the row would deviate if that one were as usual."""
+        rows, fitted = self._rows, self._fitted
+        if by_anchor and self._anchor is not None:
+            rows, fitted = self._anchor.rows, self._anchor.fitted
+        row = rows.row(t, x)
+        if row is None or fitted is None:
+            return ()
         count = len(self._metrics)
-        shares = self._shares(row)
+        shares = self._shares(row, fitted.model)
         total = float(shares.sum())
         if total <= 0.0:
             return ()
@@ -190,27 +198,26 @@ class WindowDetector(ABC):
             why = f"{abs(spreads):.3g} spreads {'above' if spreads > 0 else 'below'} what is usual at this time of day"
             name = self._metrics[place]
             value = float(x.get(name, math.nan))
-            reasons.append(Reason(name, value, self._rows.usual(t, place), share * score, why))
+            reasons.append(Reason(name, value, rows.usual(t, place), share * score, why))
         return tuple(reasons)
 
-    def _shares(self, row: Rows) -> Rows:
-        if self._fitted is None:
-            return np.zeros(len(self._metrics))
+    def _shares(self, row: Rows, model: Model) -> Rows:
         count = len(self._metrics)
         places = np.arange(count)
         without = np.tile(row, (count + 1, 1))
         without[places, places] = without[places, count + places] = 0.0
-        deviations = self._fitted.model.deviations(without)
+        deviations = model.deviations(without)
         shares: Rows = np.maximum(deviations[-1] - deviations[:-1], 0.0)
         return shares
 
     def _learn(
-        self, t: float, x: Mapping[str, float], weight: float, row: Rows | None, deviation: float | None
+        self, t: float, x: Mapping[str, float], weight: float, row: Rows, deviation: float | None, anchored: float
     ) -> None:
-        if row is None or not self._rows.is_next(t):
-            return
-        if self._rows.after_gap(t):
+        afresh = self._rows.after_gap(t)
+        if afresh:
             self._recent.clear()
+        if self._anchor is not None:
+            self._anchor.take(anchored, afresh=afresh)
         if math.isnan(self._first):
             self._first = t
         if deviation is not None:
@@ -221,6 +228,9 @@ class WindowDetector(ABC):
         self._rows.learn(t, x, weight)
         if self.config.refit == "inline" and self.refit_due():
             self.refit()
+        since, wait = (self._first, FIRST) if self._anchor is None else (self._anchor.at, self.config.anchor)
+        if t - since >= wait:
+            self.anchor()
 
     def to_dict(self) -> dict[str, Any]:
         """Settings and what was learnt, as JSON data with a checksum: numbers and plain arrays."""
@@ -235,10 +245,9 @@ class WindowDetector(ABC):
             "calibrator": self._calibrator.to_dict(),
             "recent": list(self._recent),
             "first": None if math.isnan(self._first) else self._first,
-            "fitted": None,
+            "fitted": None if fitted is None else fitted.to_dict(),
+            "anchor": None if self._anchor is None else self._anchor.to_dict(),
         }
-        if fitted is not None:
-            record["fitted"] = {"at": fitted.at, "rows": fitted.rows, "model": fitted.model.to_dict()}
         return seal(record)
 
     @classmethod
@@ -261,7 +270,12 @@ class WindowDetector(ABC):
         first = saved.optional("first")
         made._first = math.nan if first is None else first
         if data.get("fitted") is not None:
-            part = Saved({**saved.part("fitted"), "kind": cls.kind, "version": VERSION}, cls.kind, VERSION)
-            model = cls._read(part.part("model"), 2 * len(metrics))
-            made._fitted = Fitted(model, part.number("at"), part.count("rows"))
+            made._fitted = made._read_fitted(saved.part("fitted"))
+        if data.get("anchor") is not None:
+            rows, recent = ResidualRows(metrics, made.config.zone), made._recent.copy()
+            recent.clear()
+            made._anchor = Anchor.from_dict(saved.part("anchor"), rows, recent, made._read_fitted)
         return made
+
+    def _read_fitted(self, data: Mapping[str, Any]) -> Fitted:
+        return Fitted.from_dict(data, self.kind, lambda model: self._read(model, 2 * len(self._metrics)))

@@ -1,0 +1,132 @@
+"""What was usual some time ago, kept as it was: what long incidents since then cannot have taught otherwise."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from selfheal.detection.calibrator import TailCalibrator
+from selfheal.detection.residual_rows import ResidualRows
+from selfheal.detection.saved import Saved
+
+KIND, VERSION = "anchor", 1
+FIRST = 14 * 86_400.0
+"""Seconds of the past before the first one, unless recorded history is given: working days and weekends twice."""
+
+Rows = NDArray[np.float64]
+
+
+class Model(Protocol):
+    """What was fitted to the rows of a window. It does not change."""
+
+    def deviations(self, rows: Rows) -> Rows:
+        """How far each row is from those fitted: not negative, and larger is further."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """It, as JSON data."""
+
+
+@attrs.frozen(eq=False)
+class Fitted:
+    """A model, and what it was fitted to.
+
+    Args:
+        model: the model.
+        at: wall seconds of the latest sample then.
+        rows: how many rows it was fitted to.
+    """
+
+    model: Model
+    at: float
+    rows: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """It, as JSON data."""
+        return {"at": self.at, "rows": self.rows, "model": self.model.to_dict()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], owner: str, read: Callable[[Mapping[str, Any]], Model]) -> Fitted:
+        """Make it anew from what :meth:`to_dict` gave, ``read`` making the model.
+
+        Raises:
+            StateError: if the record is damaged.
+        """
+        part = Saved({**data, "kind": owner, "version": 1}, owner, 1)
+        return cls(read(part.part("model")), part.number("at"), part.count("rows"))
+
+
+class Anchor:
+    """A detector as it was at one moment. Only the latest few deviations change.
+
+    Args:
+        rows: what was usual of each metric then, its own.
+        fitted: the model in use then.
+        calibrator: how large deviations were until then, its own.
+        at: wall seconds of that moment.
+        recent: the latest deviations, which are averaged with a new one.
+    """
+
+    def __init__(
+        self, rows: ResidualRows, fitted: Fitted, calibrator: TailCalibrator, at: float, recent: deque[float]
+    ) -> None:
+        self.rows = rows
+        self.fitted = fitted
+        self.at = at
+        self._calibrator = calibrator
+        self._recent = recent
+
+    @classmethod
+    def of(cls, rows: ResidualRows, fitted: Fitted, calibrator: TailCalibrator, recent: deque[float]) -> Anchor:
+        """One of what a detector knows now."""
+        own = ResidualRows(rows.metrics, rows.zone)
+        own.load(rows.to_dict())
+        return cls(own, fitted, TailCalibrator.from_dict(calibrator.to_dict()), rows.last, recent.copy())
+
+    def deviation(self, t: float, x: Mapping[str, float]) -> float:
+        """How far a sample is from what was usual then; 0 without a known metric."""
+        row = self.rows.row(t, x)
+        return 0.0 if row is None else float(self.fitted.model.deviations(row[None, :])[0])
+
+    def score(self, deviation: float, *, afresh: bool) -> float:
+        """How rarely there was such a deviation, averaged with the latest ones, or without them after a gap."""
+        recent = () if afresh else self._recent
+        return self._calibrator.score((math.fsum(recent) + deviation) / (len(recent) + 1))
+
+    def take(self, deviation: float, *, afresh: bool) -> None:
+        """Keep a deviation as the latest."""
+        if afresh:
+            self._recent.clear()
+        self._recent.append(deviation)
+
+    def to_dict(self) -> dict[str, Any]:
+        """It, as JSON data."""
+        return {
+            "kind": KIND,
+            "version": VERSION,
+            "at": self.at,
+            "rows": self.rows.to_dict(),
+            "calibrator": self._calibrator.to_dict(),
+            "recent": list(self._recent),
+            "fitted": self.fitted.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(
+        cls, data: Mapping[str, Any], rows: ResidualRows, recent: deque[float], fitted: Callable[[Any], Fitted]
+    ) -> Anchor:
+        """Make it anew from what :meth:`to_dict` gave, with rows and a queue that are empty, and what reads a model.
+
+        Raises:
+            StateError: if the record is of another kind or version, or damaged.
+        """
+        saved = Saved(data, KIND, VERSION)
+        rows.load(saved.part("rows"))
+        recent.extend(saved.numbers("recent", low=0.0))
+        calibrator = TailCalibrator.from_dict(saved.part("calibrator"))
+        return cls(rows, fitted(saved.part("fitted")), calibrator, saved.number("at"), recent)
