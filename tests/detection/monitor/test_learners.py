@@ -72,11 +72,12 @@ def test_a_change_is_raised_goes_on_and_ends(make: Callable[[], Learner]) -> Non
     assert signals[0].fresh
     assert "cpu" in signals[0].evidence["contributed_1"]
     assert any(state.alarm and state.unusual > 0.0 for state in learner.states())
-    for _ in range(5 * 288):
+    steps_more = 0
+    while any(state.alarm for state in learner.states()):
         said += learner.step(*next(coming), nothing)
-    assert isinstance(said[-1], Ended)
-    assert said[-1].key in {one.key for one in signals}
-    assert not any(state.alarm for state in learner.states())
+        steps_more += 1
+    assert steps_more < 5 * 288
+    assert {one.key for one in said if isinstance(one, Ended)} >= {one.key for one in signals}
 
 
 def test_what_is_loaded_goes_on_as_what_was_saved(make: Callable[[], Learner]) -> None:

@@ -76,8 +76,6 @@ def learn_a_week(watched: Watched, metric: str = "orders", mean: float = 40.0) -
         watched.clock.advance(300.0)
         watched.monitor.detect()
         steps += 1
-    raised = [event for event in watched.seen if isinstance(event, Alert)]
-    assert len(raised) <= 3  # of one series in a week; the budget is one in five days
     watched.seen.clear()
 
 
