@@ -1,6 +1,7 @@
 """All benchmarks, one after the other: ``python -m benchmarks``. Exits 1 if a gate is missed."""
 
 from benchmarks import (
+    bench_backup,
     bench_breaker,
     bench_conditions,
     bench_detect,
@@ -14,6 +15,7 @@ from benchmarks import (
 )
 
 ALL = (
+    bench_backup,
     bench_breaker,
     bench_conditions,
     bench_detect,

@@ -54,7 +54,8 @@ def copy_content(
         target: open for writing; what is in it after an attempt that did not count is cut.
         algorithm: of the digest.
         told: called with a number of bytes each time so many have been copied.
-        clock: waits some milliseconds where a file was changed so recently that a further change could not be seen.
+        clock: waits some milliseconds where a file was changed so recently that a further change could not be seen. It
+            must be the one that the file system goes by.
 
     Raises:
         SourceError: if the source cannot be read.

@@ -220,7 +220,6 @@ class Creation:
                     scan,
                     step=self._step,
                     teller=teller,
-                    clock=self._store.clock,
                     first_group=self._next_group,
                 )
                 entries = copy.run()

@@ -53,7 +53,8 @@ def database_of(name: str) -> str | None:
 def copy_database(source: int, name: str, target: int, new_name: str, *, clock: Clock = SYSTEM_CLOCK) -> None:
     """Copy the database ``name`` of one directory into the empty file ``new_name`` of another.
 
-    What others have committed is in the copy, the write-ahead log included. The source is opened for reading only.
+    What others have committed is in the copy, that in the write-ahead log included. The source is opened for reading
+    only; as any reader does, SQLite may make the ``-shm`` file beside a database with a log.
 
     Raises:
         DatabaseCopyError: if SQLite cannot. The target may hold anything then.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import math
+import operator
 import os
 import re
 import stat
@@ -28,6 +29,8 @@ _TOTALS = {"files", "size", "skipped", "unstable"}
 _SECTION = {"name", "probe", "root", "source", "unstable", "skipped"}
 _COMMON = {"path", "type", "mode", "mtime_ns"}
 _OWNER = {"uid", "gid"}
+_PLAIN_FILE = _COMMON | {"size", "digest"} | _OWNER
+_PLAIN_VALUES = operator.itemgetter("digest", "gid", "mode", "mtime_ns", "size", "uid")
 _TEXTS = {"path", "type", "link", "digest"}
 _RANGES = {
     "mode": (UNKNOWN, 0o7777),
@@ -269,13 +272,29 @@ class _Parser:
         path = item.get("path") if isinstance(item, dict) else None
         if not isinstance(path, str):
             self._refuse(f"an entry has no path, but is {str(item)[:200]!r}")
-        why = _why_wrong(item, self._digits)
+        why = None if _is_plain_file(item, self._digits) else _why_wrong(item, self._digits)
         if why is None:
             entry = Entry(**item)
             why = checked.why_refused(entry)
             if why is None:
                 return entry
         self._refuse(why, path[:1_000])
+
+
+def _is_plain_file(item: dict[str, Any], digits: int) -> bool:
+    """Whether all is well with an entry of the most frequent shape: tells nothing new, and is three times as fast."""
+    if item.keys() != _PLAIN_FILE or item["type"] != "file":
+        return False
+    digest, gid, mode, mtime_ns, size, uid = _PLAIN_VALUES(item)
+    return (
+        type(gid) is type(mode) is type(mtime_ns) is type(size) is type(uid) is int
+        and UNKNOWN <= gid <= _LARGEST
+        and UNKNOWN <= mode <= 0o7777
+        and -_LARGEST <= mtime_ns <= _LARGEST
+        and UNKNOWN <= size <= _LARGEST
+        and UNKNOWN <= uid <= _LARGEST
+        and _is_digest(digest, digits)
+    )
 
 
 def _why_wrong(item: dict[str, Any], digits: int) -> str | None:

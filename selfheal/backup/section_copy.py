@@ -14,7 +14,6 @@ from selfheal.backup.hashing import CHUNK, Lane, hash_file
 from selfheal.backup.paths import ROOT, Below, Found
 from selfheal.backup.progress import Teller
 from selfheal.backup.scanning import Scan
-from selfheal.clock import Clock
 
 _GONE = "gone before it was read"
 
@@ -28,7 +27,6 @@ class SectionCopy:
         scan: what was found.
         step: called with a name before each step after which a crash would leave something else behind.
         teller: told how far it is.
-        clock: see :func:`~selfheal.backup.copying.copy_content`.
         first_group: number of the first group of names of one file.
     """
 
@@ -40,11 +38,10 @@ class SectionCopy:
         *,
         step: Callable[[str], object],
         teller: Teller,
-        clock: Clock,
         first_group: int = 1,
     ) -> None:
         self._source, self._target, self._scan = source, target, scan
-        self._step, self._teller, self._clock = step, teller, clock
+        self._step, self._teller = step, teller
         self.entries: dict[str, Entry | None] = {}
         self.skipped: list[Skipped] = list(scan.skipped)
         self.unstable: list[str] = []
@@ -173,7 +170,7 @@ class SectionCopy:
 
         def work() -> Copied | SourceError:
             try:
-                copied = copy_content(source, target, told=self._teller.add_bytes, clock=self._clock)
+                copied = copy_content(source, target, told=self._teller.add_bytes)
                 set_status(target, copied.status)
                 return copied
             except SourceError as error:
@@ -206,7 +203,7 @@ class SectionCopy:
         source, name = self._source.parent(path)
         target, _ = self._target.parent(path)
         try:
-            copy_database(source, name, target, name, clock=self._clock)
+            copy_database(source, name, target, name)
         except DatabaseCopyError as error:
             self._copy_as_files(path, error)
             return
