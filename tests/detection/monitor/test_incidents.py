@@ -25,7 +25,7 @@ def whats(changes: list[Change]) -> list[str]:
 
 @pytest.fixture
 def incidents() -> Incidents:
-    return Incidents(MonitorConfig(flap_raises=3, flap_window=100.0, flap_quiet=50.0, linger=30.0, restored_for=40.0))
+    return Incidents(MonitorConfig(flap_raises=3, flap_window=200.0, flap_quiet=50.0, linger=30.0, restored_for=40.0))
 
 
 def test_a_signal_is_one_incident_until_it_ends(incidents: Incidents) -> None:
@@ -110,6 +110,16 @@ def test_the_late_view_of_what_is_over_is_no_second_page(incidents: Incidents) -
     assert whats(incidents.apply([LEARNT], 150.0)) == ["raised anomaly"]  # its own end explains nothing
     incidents.apply([ended(LEARNT)], 160.0)
     assert whats(incidents.apply([LEARNT], 1001.0)) == ["raised anomaly"]
+
+
+def test_what_begins_long_after_is_told_at_once() -> None:
+    """Once the aftermath is over, an anomaly of the same series is no late view of anything."""
+    incidents = Incidents(MonitorConfig(linger=5000.0, aftermath=100.0))
+    for began, told in ((1100.0, []), (1101.0, ["raised anomaly"])):
+        incidents.apply([RULE], began - 200.0)
+        incidents.apply([ended(RULE)], 1000.0)
+        assert whats(incidents.apply([LEARNT], began)) == told
+        incidents.apply([ended(LEARNT)], began)
 
 
 def test_what_goes_on_for_what_was_before_does_not_come_to_stand_alone(incidents: Incidents) -> None:

@@ -110,6 +110,24 @@ def test_a_silenced_incident_is_recorded_and_told_when_the_silence_ends() -> Non
     assert watched.told == ["! queue_stuck|jobs|queue_depth"]
 
 
+def test_two_who_find_a_silence_over_tell_it_once() -> None:
+    """Whoever looks again while another does finds the same; it is told once."""
+    asked = 0
+
+    def silencing(alert: Alert) -> str:
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            watched.monitor.tick()
+        return "new disk" if asked == 1 else ""
+
+    watched = Watched(learners=(), rules=[QUEUE], silencing=silencing)
+    watched.monitor.observe("queue_depth", 500.0, "jobs")
+    watched.monitor.tick()
+    watched.monitor.tick()
+    assert watched.told == ["! queue_stuck|jobs|queue_depth"]
+
+
 def test_what_nobody_was_told_of_is_not_told_to_be_over() -> None:
     """An incident that began and ended under a silence is in the past, and was on no bus."""
     watched = Watched(learners=(), rules=[QUEUE], maintenance=lambda: "the nightly window")
