@@ -48,7 +48,7 @@ class TailCalibrator:
     (1.0, 0.0)
     """
 
-    __slots__ = ("_fall", "_stale", "_sums", "_tail_from", "_top", "_unit", "least", "total")
+    __slots__ = ("_asked", "_asked_cell", "_fall", "_stale", "_sums", "_tail_from", "_top", "_unit", "least", "total")
 
     def __init__(self, least: int = 50) -> None:
         self.least = least
@@ -62,6 +62,7 @@ class TailCalibrator:
         self._fall = 0.0
         self._stale = 0.0
         self._unit = 1.0
+        self._asked, self._asked_cell = -1.0, 0  # what is learnt was most often asked about just before
 
     @property
     def ready(self) -> bool:
@@ -79,6 +80,7 @@ class TailCalibrator:
         if deviation > self._top:
             return math.log10(total / unit + 1.0) + (deviation - self._top) * self._fall
         at = CELLS - int(math.log(deviation) * _PER_LOG + _SHIFT)
+        self._asked, self._asked_cell = deviation, at
         sums, count = self._sums, 0.0
         while at:
             count += sums[at]
@@ -93,7 +95,9 @@ class TailCalibrator:
             return
         weight *= self._unit
         self.total += weight
-        if deviation > LOWEST:
+        if deviation == self._asked:
+            at = self._asked_cell
+        elif deviation > LOWEST:
             if deviation > HIGHEST:
                 deviation = HIGHEST
             at = CELLS - int(math.log(deviation) * _PER_LOG + _SHIFT)

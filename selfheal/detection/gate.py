@@ -11,20 +11,18 @@ import attrs
 from selfheal.detection.saved import Saved
 from selfheal.validators import between
 
-KIND, VERSION = "alert_gate", 1
+KIND, VERSION = "alert_gate", 2
 DAY = 86_400.0
-AT_FIVE_MINUTES = 1.4
-"""The threshold for one false alarm a day from samples every five minutes.
+USUAL_STEP, USUAL_BUDGET = 300.0, 0.2
+AT_USUAL = 0.9
+"""The threshold for one false alarm in five days from samples every five minutes.
 
-This one and the two below are measured: on normal, log-normal, binomial and daily noise, of which the log-normal,
-with its heavy tail, needs the highest.
+This one and the one below are measured: on normal, log-normal, binomial and daily noise, of which the log-normal,
+with its heavy tail, keeps to the budget only nearly.
 """
-PER_DECADE_OF_STEP = 2.6
-"""By how much it is higher for ten times as many samples a day."""
-PER_DECADE_OF_BUDGET = 2.2
-"""By how much it is higher for a tenth of the false alarms."""
+PER_DECADE = 2.6
+"""By how much it is higher for ten times as many samples a day, or for a tenth of the false alarms."""
 LOWEST_THRESHOLD = 0.6
-USUAL_STEP = 300.0
 
 
 @attrs.frozen(kw_only=True)
@@ -37,6 +35,9 @@ class GateConfig:
         threshold: the score that alarms, in place of the one that follows from the budget; 0.1 to 300.
         hold: samples in which what was scored is forgotten to 1/e: a new alarm has to be that much above what the
             metric scored before; 1 to 100000.
+        raise_by: by how much each alarm raises the threshold for those to come, at most by 3 in all: a metric that
+            alarms often has to be further off; 0 to 3.
+        raise_days: days after which that is forgotten to 1/e; 1 to 365.
         clear_at: part of the threshold below which an alarm may end; 0 to 1.
         clear_after: samples in a row below it that end the alarm; 1 to 1000.
         weight: how much samples count for learning during an alarm; 0 to 1.
@@ -47,9 +48,11 @@ class GateConfig:
         ConfigError: if a value is out of range.
     """
 
-    budget_per_day: float = attrs.field(default=1.0, validator=between(0.001, 1000.0))
+    budget_per_day: float = attrs.field(default=0.2, validator=between(0.001, 1000.0))
     threshold: float | None = attrs.field(default=None, validator=between(0.1, 300.0, optional=True))
     hold: float = attrs.field(default=200.0, validator=between(1.0, 100_000.0, "samples"))
+    raise_by: float = attrs.field(default=0.15, validator=between(0.0, 3.0))
+    raise_days: float = attrs.field(default=60.0, validator=between(1.0, 365.0, "days"))
     clear_at: float = attrs.field(default=0.5, validator=between(0.0, 1.0))
     clear_after: int = attrs.field(default=6, validator=between(1, 1000))
     weight: float = attrs.field(default=0.5, validator=between(0.0, 1.0))
@@ -62,6 +65,8 @@ class GateOptions(TypedDict, total=False):
     budget_per_day: float
     threshold: float | None
     hold: float
+    raise_by: float
+    raise_days: float
     clear_at: float
     clear_after: int
     weight: float
@@ -69,6 +74,8 @@ class GateOptions(TypedDict, total=False):
 
 
 HIGHEST_LEVEL = 6.0
+MOST_RAISED = 3.0
+"""What earlier alarms add to the threshold at most, so that no metric goes deaf."""
 UNALARMED = 0.8
 """Part of a score that becomes level without an alarm; less than all of it, so that no slow rise goes unnoticed."""
 
@@ -77,8 +84,9 @@ class AlertGate:
     """Turns the scores of one metric into alarms. Pure: times and scores are given.
 
     The gate keeps a *level*: what was scored lately, up to 6, forgotten over ``hold`` samples. An alarm is raised when
-    a score is above the level by the threshold, so that what goes on or comes back at once raises no second one. It
-    is cleared after ``clear_after`` samples in a row below ``clear_at`` of the threshold.
+    a score is above the level by the threshold, so that what goes on or comes back at once raises no second one. Each
+    alarm raises the threshold a little, for weeks, so that a metric that is restless by nature does not use up more
+    than its budget. An alarm is cleared after ``clear_after`` samples in a row below ``clear_at`` of the threshold.
 
     Args:
         config: its settings; the fields may be given as keyword arguments instead.
@@ -88,6 +96,7 @@ class AlertGate:
         since: when it was raised, in the time given; ``nan`` without one.
         peak: the highest score during it.
         level: what was scored lately.
+        raised_by: what earlier alarms added to the threshold, at the latest sample.
 
     >>> gate = AlertGate(threshold=3.0, clear_after=2)
     >>> [gate.update(60.0 * n, score, 60.0) for n, score in enumerate([0.0, 5.0, 6.0, 1.0, 0.0])]
@@ -104,6 +113,7 @@ class AlertGate:
         self.since = math.nan
         self.peak = 0.0
         self.level = 0.0
+        self.raised_by = 0.0
         self._last = math.nan
         self._quiet = 0
 
@@ -111,13 +121,15 @@ class AlertGate:
         """The score that alarms, with samples every ``step`` seconds (0: not known yet, taken as five minutes)."""
         if self.config.threshold is not None:
             return self.config.threshold
-        denser = math.log10(USUAL_STEP / step) if step else 0.0
-        stricter = -math.log10(self.config.budget_per_day)
-        return max(LOWEST_THRESHOLD, AT_FIVE_MINUTES + PER_DECADE_OF_STEP * denser + PER_DECADE_OF_BUDGET * stricter)
+        stricter = USUAL_BUDGET / self.config.budget_per_day * (USUAL_STEP / step if step else 1.0)
+        return max(LOWEST_THRESHOLD, AT_USUAL + PER_DECADE * math.log10(stricter))
 
     def excess(self, t: float, score: float, step: float) -> float:
-        """By how much a score is above the level at ``t``; the alarm is raised where that reaches the threshold."""
-        return score - self._level_at(t, step)
+        """By how much a score is above the level and what earlier alarms ask for at ``t``.
+
+        The alarm is raised where that reaches the threshold.
+        """
+        return score - self._level_at(t, step) - self._raised_at(t)
 
     def update(self, t: float, score: float, step: float, *, ready: bool = True) -> str:
         """Take a score.
@@ -133,12 +145,15 @@ class AlertGate:
         """
         level = self._level_at(t, step)
         threshold = self.threshold(step)
+        if self.raised_by:
+            self.raised_by = self._raised_at(t)
         self._last = t
-        raised = not self.active and ready and score - level >= threshold
+        raised = not self.active and ready and score - level - self.raised_by >= threshold
         share = 1.0 if self.active or raised else UNALARMED
         self.level = max(level, share * min(score, HIGHEST_LEVEL))
         if raised:
             self.active, self.since, self.peak, self._quiet = True, t, score, 0
+            self.raised_by = min(self.raised_by + self.config.raise_by, MOST_RAISED)
         return "raised" if raised else self._go_on(score, threshold) if self.active else ""
 
     def learning_weight(self, t: float) -> float:
@@ -158,6 +173,11 @@ class AlertGate:
             return 0.0
         return self.level * math.exp((self._last - t) / ((step or USUAL_STEP) * self.config.hold))
 
+    def _raised_at(self, t: float) -> float:
+        if not self.raised_by:
+            return 0.0
+        return self.raised_by * math.exp((self._last - t) / (self.config.raise_days * DAY))
+
     def to_dict(self) -> dict[str, Any]:
         """Settings and state, as JSON data."""
         return {
@@ -169,6 +189,7 @@ class AlertGate:
             "last": None if math.isnan(self._last) else self._last,
             "peak": self.peak,
             "level": self.level,
+            "raised_by": self.raised_by,
             "quiet": self._quiet,
         }
 
@@ -186,5 +207,6 @@ class AlertGate:
         made.since = math.nan if since is None else since
         made._last = math.nan if last is None else last
         made.peak, made.level = saved.number("peak", 0.0), saved.number("level", 0.0, HIGHEST_LEVEL)
+        made.raised_by = saved.number("raised_by", 0.0, MOST_RAISED)
         made._quiet = saved.count("quiet")
         return made

@@ -20,7 +20,7 @@ from selfheal.detection.verdict import NOTHING_SAID, Reason, Verdict
 from selfheal.errors import ConfigError
 from selfheal.validators import between
 
-KIND, VERSION = "metric_detector", 1
+KIND, VERSION = "metric_detector", 2
 
 
 def _some_means(owner: object, field: attrs.Attribute[Any], value: object) -> None:
@@ -41,6 +41,8 @@ class MetricConfig:
         memory_days: days after which a sample counts 1/e of what a new one does; 1 to 365.
         means: beside the sample itself, the means of so many of the latest deviations are looked at: what is a little
             off for long is as unusual as what is far off once.
+        lately: how far a sample jumped from where the metric was lately is half of what is said of the sample itself;
+            samples after which that is forgotten to 1/e, 2 to 500.
         floor: what of each score does not count when they are added; 0 to 3.
         name: of the metric, for reasons.
 
@@ -52,6 +54,7 @@ class MetricConfig:
     buckets: int = attrs.field(default=48)
     memory_days: float = attrs.field(default=8.0)
     means: tuple[int, ...] = attrs.field(default=(6, 48), validator=_some_means)
+    lately: float = attrs.field(default=20.0, validator=between(2.0, 500.0, "samples"))
     floor: float = attrs.field(default=1.0, validator=between(0.0, 3.0))
     name: str = attrs.field(default="")
 
@@ -68,6 +71,7 @@ class MetricOptions(TypedDict, total=False):
     buckets: int
     memory_days: float
     means: tuple[int, ...]
+    lately: float
     floor: float
     name: str
 
@@ -75,8 +79,9 @@ class MetricOptions(TypedDict, total=False):
 class MetricDetector:
     """A :class:`~selfheal.detection.Detector` with alarms: time of day, short means, their rarity, and a gate.
 
-    How far a sample is off from what is usual at this time of day, and how far the latest few are off on the mean, are
-    each scored by how rarely the past was as far off. The scores are added, and an
+    How far a sample is off from what is usual at this time of day, how far it jumped from where the metric was lately,
+    and how far the latest few are off on the mean, are each scored by how rarely the past was as far off. The first two
+    are two views of one sample: their mean counts. The scores are added, and an
     :class:`~selfheal.detection.AlertGate` makes alarms of them.
 
     Args:
@@ -121,8 +126,9 @@ class MetricDetector:
         self.change = ""
         self.gate.reset()
         self._profile = SeasonalProfile(config.zone, config.buckets, memory, memory, PRIOR)
-        self._calibrators = [TailCalibrator(LEAST) for _ in range(1 + len(config.means))]
+        self._calibrators = [TailCalibrator(LEAST) for _ in range(2 + len(config.means))]
         self._recent = [deque[float](maxlen=length - 1) for length in config.means]
+        self._lately = 0.0
 
     def usual(self, t: float) -> tuple[float, float]:
         """Mean and spread that are usual at ``t`` (wall seconds); both 0 before anything is known."""
@@ -161,7 +167,7 @@ class MetricDetector:
         return count
 
     def _deviations(self, t: float, now: float) -> list[float]:
-        """The deviation of the sample, and the means of the latest few including it.
+        """The deviation of the sample, the means of the latest few including it, and its jump from where it was lately.
 
         A mean of fewer than it should be, after a gap, is made as much smaller as its spread is larger.
         """
@@ -174,23 +180,23 @@ class MetricDetector:
                 found.append((sum(recent) + now) / length)
             else:
                 found.append((sum(recent) + now) / math.sqrt((len(recent) + 1) * length))
+        found.append(now - self._lately)
         return found
 
     def _verdict(self, t: float, x: float, deviations: list[float]) -> Verdict:
-        scores = [c.score(abs(off)) for c, off in zip(self._calibrators, deviations, strict=True)]
-        total = self._sum.score(scores)
+        scores = [c.score(off if off > 0.0 else -off) for c, off in zip(self._calibrators, deviations, strict=True)]
+        total = self._sum.score([(scores[0] + scores[-1]) / 2.0, *scores[1:-1]])
         reasons = self._reasons(t, x, deviations, scores) if total else ()
         return Verdict.of(total, reasons, ready=self._calibrators[0].ready)
 
     def _reasons(self, t: float, x: float, deviations: list[float], scores: list[float]) -> tuple[Reason, ...]:
         expected = self.usual(t)[0]
         found = []
-        for length, off, score in zip((1, *self.config.means), deviations, scores, strict=True):
+        for length, off, score in zip((1, *self.config.means, 0), deviations, scores, strict=True):
             if score > self._sum.floor:
-                what = "" if length == 1 else f"on the mean of the latest {length}, "
-                why = (
-                    f"{what}{abs(off):.3g} spreads {'above' if off > 0 else 'below'} what is usual at this time of day"
-                )
+                what = f"on the mean of the latest {length}, " if length > 1 else ""
+                than = "what is usual at this time of day" if length else "where it was lately"
+                why = f"{what}{abs(off):.3g} spreads {'above' if off > 0 else 'below'} {than}"
                 found.append(Reason(self.config.name, x, expected, score, why))
         return tuple(sorted(found, key=lambda reason: -reason.score))
 
@@ -209,6 +215,7 @@ class MetricDetector:
                 calibrator.learn(abs(off), weight)
             for recent in self._recent:
                 recent.append(deviations[0])
+            self._lately += (deviations[0] - self._lately) / self.config.lately
         self._profile.learn(t, cut(x), weight)
 
     def _ageing(self) -> int:
@@ -230,6 +237,7 @@ class MetricDetector:
             "profile": self._profile.to_dict(),
             "calibrators": [calibrator.to_dict() for calibrator in self._calibrators],
             "recent": [list(recent) for recent in self._recent],
+            "lately": self._lately,
         }
 
     @classmethod
@@ -249,4 +257,5 @@ class MetricDetector:
         made._calibrators = [TailCalibrator.from_dict(part) for part in parts]
         for recent, values in zip(made._recent, recents, strict=True):
             recent.extend(saved.list_of_numbers(values, "recent"))
+        made._lately = saved.number("lately")
         return made

@@ -91,7 +91,10 @@ class SeasonalProfile:
 
     def usual(self, t: float) -> tuple[float, float]:
         """Mean and spread at ``t``; both 0 before anything is known."""
-        expected, inverse = self._usual(*self.place(t)[:3])
+        if self._cell_start <= t < self._cell_end:
+            expected, inverse = self._expected, self._inverse
+        else:
+            expected, inverse = self._usual(*self.place(t)[:3])
         return expected, 1.0 / inverse if inverse else 0.0
 
     @property

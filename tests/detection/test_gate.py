@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfheal.detection.gate import HIGHEST_LEVEL, LOWEST_THRESHOLD, AlertGate, GateConfig
+from selfheal.detection.gate import (
+    AT_USUAL,
+    HIGHEST_LEVEL,
+    LOWEST_THRESHOLD,
+    MOST_RAISED,
+    PER_DECADE,
+    AlertGate,
+    GateConfig,
+)
 from selfheal.errors import ConfigError, StateError
 
 STEP = 60.0
@@ -52,7 +61,7 @@ def test_what_is_much_worse_is_an_alarm_also_soon() -> None:
     gate = AlertGate(threshold=2.0, clear_after=1)
     run(gate, [2.0, 0.0])
 
-    assert gate.update(3 * STEP, 4.1, STEP) == "raised"
+    assert gate.update(3 * STEP, 4.3, STEP) == "raised"
 
 
 def test_a_slow_rise_is_an_alarm_in_the_end() -> None:
@@ -95,11 +104,48 @@ def test_the_threshold_follows_from_budget_and_step() -> None:
     """More samples a day and fewer false alarms need a higher one; it has a floor, and can be given."""
     gate = AlertGate()
 
-    assert gate.threshold(300.0) == gate.threshold(0.0) == 1.4
-    assert gate.threshold(30.0) == pytest.approx(4.0)
-    assert AlertGate(budget_per_day=0.1).threshold(300.0) == pytest.approx(3.6)
+    assert gate.threshold(300.0) == gate.threshold(0.0) == AT_USUAL
+    assert gate.threshold(30.0) == pytest.approx(AT_USUAL + PER_DECADE)
+    assert AlertGate(budget_per_day=0.02).threshold(300.0) == pytest.approx(AT_USUAL + PER_DECADE)
     assert gate.threshold(86_400.0) == LOWEST_THRESHOLD
     assert AlertGate(threshold=7.0).threshold(1.0) == 7.0
+
+
+def often_alarmed(times: int, **options: Any) -> AlertGate:
+    """A gate that raised so many alarms, an hour and a half apart, the level long forgotten."""
+    gate = AlertGate(threshold=2.0, hold=1.0, clear_after=1, **options)
+    for n in range(times):
+        assert run(gate, [9.0, 0.0], n * 90 * STEP) == ["raised", "cleared"]
+    return gate
+
+
+def test_each_alarm_asks_more_of_those_to_come() -> None:
+    """After four alarms a score has to be higher by what four of them add; without that, it need not be."""
+    wary, as_ever = often_alarmed(4, raise_by=0.5), often_alarmed(4, raise_by=0.0)
+    later = 400 * STEP
+
+    assert wary.raised_by == pytest.approx(2.0, abs=0.01)
+    assert wary.excess(later, 3.9, STEP) < 2.0 <= as_ever.excess(later, 3.9, STEP)
+    assert wary.update(later, 3.9, STEP) == ""
+    assert as_ever.update(later, 3.9, STEP) == "raised"
+
+
+def test_what_earlier_alarms_ask_for_is_forgotten() -> None:
+    """After as many days as are set it is 1/e, and after ten times as many next to nothing."""
+    gate = often_alarmed(1, raise_by=1.0, raise_days=5.0)
+    last = STEP
+    assert gate.excess(last + 5 * 86_400.0, 3.0, STEP) == pytest.approx(3.0 - math.exp(-1.0), abs=1e-3)
+
+    gate.update(last + 50 * 86_400.0, 0.0, STEP)
+    assert gate.raised_by < 0.001
+
+
+def test_no_metric_goes_deaf() -> None:
+    """However many alarms there were, they add no more than so much."""
+    gate = often_alarmed(30, raise_by=0.5)
+
+    assert gate.raised_by == pytest.approx(MOST_RAISED, abs=0.01)
+    assert gate.update(10_000 * STEP, 2.0 + MOST_RAISED, STEP) == "raised"
 
 
 @given(st.lists(st.tuples(st.floats(0.0, 300.0), st.floats(0.1, 5000.0), st.booleans()), max_size=80))
@@ -116,6 +162,7 @@ def test_raised_and_cleared_take_turns(steps: list[tuple[float, float, bool]]) -
             assert (change == "raised") == (ready and excess >= 2.0)
         assert gate.active == bool(said and said[-1] == "raised")
         assert 0.0 <= gate.level <= HIGHEST_LEVEL
+        assert 0.0 <= gate.raised_by <= MOST_RAISED
     assert said == ["raised", "cleared"] * (len(said) // 2) + ["raised"] * (len(said) % 2)
 
 
@@ -131,7 +178,7 @@ def test_saved_and_loaded_it_goes_on_equally(before: list[float], after: list[fl
 
 
 def test_reset_ends_the_alarm() -> None:
-    """After reset there is no alarm and no level."""
+    """After reset there is no alarm, no level, and nothing that earlier alarms ask for."""
     gate = AlertGate(threshold=2.0)
     run(gate, [5.0])
     gate.reset()
@@ -148,6 +195,8 @@ def test_reset_ends_the_alarm() -> None:
         {"clear_at": 1.1},
         {"clear_after": 0},
         {"weight": 2.0},
+        {"raise_by": -0.1},
+        {"raise_days": 0.0},
     ],
 )
 def test_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:

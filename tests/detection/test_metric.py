@@ -46,13 +46,28 @@ def test_a_spike_is_one_alarm_that_ends() -> None:
 
 
 def test_a_little_off_for_long_is_an_alarm() -> None:
-    """One sample that is one and a half spreads off raises nothing; three hours of them do, by their mean."""
-    assert not any(lived(taught(), [53.0, *[50.0] * 35]))
+    """One sample that is a spread off raises nothing; three hours of them do, by their mean."""
+    assert not any(lived(taught(), [52.0, *[50.0] * 35]))
 
     detector = taught()
-    assert "raised" in lived(detector, [53.0] * 36)
-    verdict = detector.score(detector.intake.last + STEP, 53.0)
+    assert "raised" in lived(detector, [52.0] * 36)
+    verdict = detector.score(detector.intake.last + STEP, 52.0)
     assert verdict.reasons[0].why.startswith("on the mean of the latest")
+
+
+def test_a_jump_counts_although_it_ends_at_what_is_usual() -> None:
+    """A metric that always drifts is unusual where it jumps, and a reason tells from where."""
+    detector, draw, x = MetricDetector(means=(6,)), random.Random(8), 50.0
+    for n in range(7 * 288):
+        x += 0.1 * (50.0 - x) * 0.2 + draw.gauss(0.0, 0.5)
+        detector.update(START + n * STEP, x)
+    for n in range(7 * 288, 7 * 288 + 60):
+        detector.update(START + n * STEP, 53.0)
+    verdict = detector.score(detector.intake.last + STEP, 48.0)
+
+    assert detector._deviations(0.0, 1.0)[-1] == pytest.approx(1.0 - detector._lately)
+    assert verdict.score > detector.score(detector.intake.last + STEP, 53.0).score + 1.0
+    assert any(reason.why.endswith("spreads below where it was lately") for reason in verdict.reasons)
 
 
 def test_a_warm_start_raises_nothing() -> None:
@@ -125,10 +140,10 @@ def test_means_after_a_gap_are_as_spread_as_full_ones() -> None:
     """After a gap one sample is scaled down as the mean of six, or 48, independent ones would be."""
     detector = taught()
     after = detector.intake.last + 86_400.0
-    assert detector._deviations(after, 3.0) == pytest.approx([3.0, 3.0 / math.sqrt(6.0), 3.0 / math.sqrt(48.0)])
+    assert detector._deviations(after, 3.0)[:3] == pytest.approx([3.0, 3.0 / math.sqrt(6.0), 3.0 / math.sqrt(48.0)])
 
     detector.learn(after, detector.usual(after)[0])
-    assert detector._deviations(after + STEP, 3.0) == pytest.approx([3.0, 3.0 / math.sqrt(12), 3.0 / math.sqrt(96)])
+    assert detector._deviations(after + STEP, 3.0)[:3] == pytest.approx([3.0, 3.0 / math.sqrt(12), 3.0 / math.sqrt(96)])
 
 
 def test_what_was_measured_against_the_whole_counts_little_once_the_day_is_known() -> None:
@@ -151,6 +166,7 @@ def test_it_stays_small() -> None:
         {"means": (1,)},
         {"means": (6, 1000)},
         {"floor": -1.0},
+        {"lately": 1.0},
         {"buckets": 5},
         {"zone": "x"},
     ],
