@@ -105,6 +105,7 @@ class AlertGate:
 
     def __init__(self, config: GateConfig | None = None, **options: Unpack[GateOptions]) -> None:
         self.config = GateConfig(**options) if config is None else attrs.evolve(config, **options)
+        self._threshold = math.nan, 0.0  # of the step asked about last, which is hardly ever another one
         self.reset()
 
     def reset(self) -> None:
@@ -121,8 +122,10 @@ class AlertGate:
         """The score that alarms, with samples every ``step`` seconds (0: not known yet, taken as five minutes)."""
         if self.config.threshold is not None:
             return self.config.threshold
-        stricter = USUAL_BUDGET / self.config.budget_per_day * (USUAL_STEP / step if step else 1.0)
-        return max(LOWEST_THRESHOLD, AT_USUAL + PER_DECADE * math.log10(stricter))
+        if self._threshold[0] != step:
+            stricter = USUAL_BUDGET / self.config.budget_per_day * (USUAL_STEP / step if step else 1.0)
+            self._threshold = step, max(LOWEST_THRESHOLD, AT_USUAL + PER_DECADE * math.log10(stricter))
+        return self._threshold[1]
 
     def excess(self, t: float, score: float, step: float) -> float:
         """By how much a score is above the level and what earlier alarms ask for at ``t``.

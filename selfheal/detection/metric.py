@@ -209,10 +209,11 @@ class MetricDetector:
                 recent.clear()
         if self._profile.known:
             days = self._ageing()
-            for calibrator, off in zip(self._calibrators, deviations, strict=True):
-                if days:
+            if days:
+                for calibrator in self._calibrators:
                     calibrator.age(days)
-                calibrator.learn(abs(off), weight)
+            for calibrator, off in zip(self._calibrators, deviations, strict=True):
+                calibrator.learn(off if off > 0.0 else -off, weight)
             for recent in self._recent:
                 recent.append(deviations[0])
             self._lately += (deviations[0] - self._lately) / self.config.lately
