@@ -59,6 +59,10 @@ class Keeper:
                 accepted = f"a directory, or where one can be made ({error.strerror})"
                 raise ConfigError("Monitor.directory", str(directory), accepted, "None") from error
 
+    def in_child(self) -> None:
+        """Write nothing any more: the files are those of the parent."""
+        self.directory = None
+
     def journal(self, given: Journal | None) -> Journal | None:
         """The journal that takes what becomes of alerts: the host's, or one of our own."""
         if given is not None or self.directory is None:

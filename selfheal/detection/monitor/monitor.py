@@ -332,7 +332,8 @@ class Monitor:
         return self._desk.labels(incident)
 
     def _in_child(self) -> None:
-        """Start over: other threads, and the locks they held, are not in this process."""
+        """Start over: other threads, and the locks they held, are not in this process; files are the parent's."""
+        self._keeper.in_child()
         self._desk.in_child()
         self._rounds.in_child()
         self._teller.in_child()

@@ -204,9 +204,10 @@ class Teller:
     def _raise(self, change: Change, published: bool, t: float) -> None:
         """Tell of it, unless it is silenced; one that was told before is told that it is worse."""
         incident = change.incident
-        reason = "" if published else self._reason(incident, t)
+        worse = published and change.what == "escalated"
+        reason = "" if worse else self._reason(incident, t)
         alert = None if reason else alert_of(incident, t, self._labels(incident))
-        self._keep(Told(incident=incident, silenced=reason, published=not reason), alert)
+        self._keep(Told(incident=incident, silenced=reason, published=published or not reason), alert)
         if not (reason and change.what == "unsilenced"):
             self._note(change, t, silenced=reason)
         if alert is not None:

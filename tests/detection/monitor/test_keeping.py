@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,20 @@ def test_what_was_learnt_goes_on_after_a_restart(tmp_path: Path) -> None:
     second.close()
 
 
+def test_what_was_not_judged_before_a_restart_is_judged_after_it(tmp_path: Path) -> None:
+    """The step that was complete when the process ended is the first that the next one looks at."""
+    clock = FakeClock()
+    first, _ = life(tmp_path, clock)
+    learn(first, clock)
+    first.observe("orders", 400.0, "shop")
+    clock.advance(300.0)
+    first.close()
+    second, told = life(tmp_path, clock)
+    assert second.detect() == 1
+    assert told == ["! anomaly|shop|orders"]
+    second.close()
+
+
 def test_what_was_open_is_held_and_told_again_when_it_is_seen(tmp_path: Path) -> None:
     """An incident goes on over a restart, as old as it is; one that is not seen again is told to be over."""
     clock = FakeClock()
@@ -77,6 +92,20 @@ def test_what_was_open_is_held_and_told_again_when_it_is_seen(tmp_path: Path) ->
         second.tick()
     assert told[1:] == [". queue_stuck|mails|queue_depth"]
     assert [past.why for past in second.snapshot().past] == ["it was not seen again after a restart"]
+    second.close()
+
+
+def test_a_silence_holds_for_what_is_seen_again_after_a_restart(tmp_path: Path) -> None:
+    """What was told before the restart is not told again under a silence, and its end is told all the same."""
+    clock = FakeClock()
+    first, _ = life(tmp_path, clock, learners=())
+    first.observe("queue_depth", 500.0, "jobs")
+    first.close()
+    second, told = life(tmp_path, clock, learners=(), silencing=lambda alert: "new disk")
+    second.observe("queue_depth", 500.0, "jobs")
+    assert (told, second.open) == ([], ())
+    second.observe("queue_depth", 5.0, "jobs")
+    assert told == [". queue_stuck|jobs|queue_depth"]
     second.close()
 
 
@@ -193,6 +222,23 @@ def test_a_silenced_alert_is_in_no_file_of_alerts(tmp_path: Path) -> None:
     monitor, _ = life(tmp_path, FakeClock(), learners=(), silencing=lambda alert: "new disk")
     monitor.observe("queue_depth", 500.0, "jobs")
     assert json.loads((tmp_path / "anomaly_alert_latest.json").read_text()) == {"alerts": []}
+    monitor.close()
+
+
+def test_a_forked_child_leaves_the_files_to_its_parent(tmp_path: Path) -> None:
+    """What a child observes is judged there, and in no file of the parent."""
+    monitor, _ = life(tmp_path, FakeClock(), learners=())
+    monitor.observe("queue_depth", 500.0, "jobs")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    child = os.fork()
+    if not child:
+        monitor.observe("queue_depth", 500.0, "mails")
+        monitor.detect()
+        monitor.save()
+        monitor.close()
+        os._exit(len(monitor.open))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     monitor.close()
 
 

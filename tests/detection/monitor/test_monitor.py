@@ -128,6 +128,20 @@ def test_two_who_find_a_silence_over_tell_it_once() -> None:
     assert watched.told == ["! queue_stuck|jobs|queue_depth"]
 
 
+def test_a_silenced_one_that_is_quiet_is_told_when_it_is_back() -> None:
+    """A flapping incident whose silence ends while it is only held is no news until it begins again."""
+    reason = ["new disk"]
+    watched = Watched(learners=(), rules=[QUEUE], silencing=lambda alert: reason[0], flap_raises=2)
+    for value in (500.0, 5.0, 500.0, 5.0):
+        watched.monitor.observe("queue_depth", value, "jobs")
+    reason[0] = ""
+    watched.monitor.tick()
+    assert watched.told == []
+    watched.monitor.observe("queue_depth", 500.0, "jobs")
+    watched.monitor.tick()
+    assert watched.told == ["! queue_stuck|jobs|queue_depth"]
+
+
 def test_what_nobody_was_told_of_is_not_told_to_be_over() -> None:
     """An incident that began and ended under a silence is in the past, and was on no bus."""
     watched = Watched(learners=(), rules=[QUEUE], maintenance=lambda: "the nightly window")
@@ -230,6 +244,16 @@ def test_the_bus_is_heard_and_its_own_alerts_are_not() -> None:
     watched.monitor.stop()
     watched.bus.publish(TaskFailed(task_id="web", error="no", consecutive=5))
     assert len(watched.told) == 4
+
+
+def test_what_it_told_itself_and_comes_back_late_changes_nothing() -> None:
+    """The end of an alert that has begun again meanwhile comes back by the bus: for cascades the part still alarms."""
+    watched = Watched(learners=(), rules=[CascadeRule(dependencies={"web": ("db",)}, least=2), QUEUE])
+    for value in (500.0, 5.0, 500.0):
+        watched.monitor.observe("queue_depth", value, "web")
+    watched.monitor._hear(watched.seen[1])
+    watched.monitor._hear(Alert(kind="down", target="db"))
+    assert watched.told[3:] == ["! cascade_failure|db|"]
 
 
 def test_a_cascade_is_seen_through_what_was_learnt() -> None:
