@@ -167,7 +167,10 @@ def _by_river(model: Any, machine: Recorded) -> Array:
 def _by_rrcf(rrcf: Any, machine: Recorded) -> Array:
     train, test = scaled(machine)
     draw = np.random.default_rng(0)
-    trees = [rrcf.RCTree(train[draw.choice(len(train), 256, replace=False)], random_state=n) for n in range(10)]
+    trees = [
+        rrcf.RCTree(train[draw.choice(len(train), min(256, len(train)), replace=False)], random_state=n)
+        for n in range(10)
+    ]
     scores = []
     for row in test:
         total = 0.0
