@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from selfheal import __version__
-from selfheal.cli import journal, schema
+from selfheal.cli import backup, journal, schema
 from selfheal.errors import SelfhealError
 
 OK: Final = 0
 FAILED: Final = 1
 """What was asked for cannot be had. Wrong arguments are 2, as ``argparse`` has it."""
 
-Command = Callable[[argparse.Namespace], None]
+Command = Callable[[argparse.Namespace], int | None]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: those after the name of the program; ``None`` takes them from ``sys.argv``.
 
     Returns:
-        The exit code: 0 done, 1 it could not be done (one line on stderr says why), 2 wrong arguments.
+        The exit code: 0 done, 1 it could not be done (one line on stderr says why), 2 wrong arguments; or what the
+        command says of itself in its help.
     """
     try:
         chosen = _parser().parse_args(arguments)
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that cannot show a letter shows its escape
     try:
-        command(chosen)
+        code = command(chosen)
         sys.stdout.flush()
     except SelfhealError as error:
         sys.stderr.write(f"selfheal: {error}\n")
@@ -46,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return OK
     except BrokenPipeError:  # who reads has seen enough, as ``head`` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    else:
+        return OK if code is None else code
     return OK
 
 
@@ -53,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="selfheal", description="Look at what selfheal does and did.")
     parser.add_argument("--version", action="version", version=f"selfheal {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    backup.add_to(commands)
     journal.add_to(commands)
     schema.add_to(commands)
     return parser

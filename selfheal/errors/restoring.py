@@ -52,7 +52,7 @@ class RestoreFailedError(RestoreError):
 
     def __str__(self) -> str:
         then = "no target was touched" if self.outcome == "discarded" else "the previous state was put back"
-        told = f"restore of {self.where} failed, and {then}: {self.why}."
+        told = f"restore of {self.where} failed, and {then}: {self.why.removesuffix('.')}."
         return f"{told} Report: {self.report}" if self.report else told
 
 

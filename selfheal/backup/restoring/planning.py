@@ -14,7 +14,7 @@ import attrs
 from selfheal.backup.entries import DATA_NAME, Entry, Manifest, SectionManifest
 from selfheal.backup.paths import Below
 from selfheal.backup.restoring.mounts import mount_points
-from selfheal.backup.restoring.words import amount, count, moment
+from selfheal.backup.restoring.words import amount, count, moment, one_line
 from selfheal.backup.sections import Section
 from selfheal.errors import NotFoundError, RestoreRefusedError
 
@@ -144,7 +144,7 @@ class RestorePlan:
         lines += ["", *(f"Space: {space}{'' if space.enough else ' - NOT ENOUGH'}" for space in self.space)]
         if self.problems:
             lines += ["", "This would be REFUSED:", *(f"- {problem}" for problem in self.problems)]
-        return "\n".join([*lines, "", "Nothing was changed."])
+        return "\n".join(map(one_line, [*lines, "", "Nothing was changed."]))
 
     __str__ = as_text
 

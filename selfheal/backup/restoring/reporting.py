@@ -156,16 +156,22 @@ def _advice(report: RestoreReport) -> Iterator[str]:
             yield "There is no undo: restore another backup if this was not the right one."
         case "kept":
             yield f"Check that the service does what it should; its data are those of {moment(report.backup_made)}."
-            yield "If it does: call `commit()`; the previous state is removed and its space is free again."
             yield (
-                "If it does not: call `rollback()`; the previous state is put back, "
-                "and what was written since the restore is lost."
+                "If it does: call `commit()`, or `selfheal backup restore --commit`; "
+                "the previous state is removed and its space is free again."
+            )
+            yield (
+                "If it does not: call `rollback()`, or `selfheal backup restore --rollback`; "
+                "the previous state is put back, and what was written since the restore is lost."
             )
         case "rolled_back":
             yield "The service runs on what it had before; check that it does."
             yield "Put right what the reason above names, or choose another backup, and restore again."
         case "stuck":
-            yield "Put right what the reason above names, and call `recover()`: it goes on from where it stands."
+            yield (
+                "Put right what the reason above names, and call `recover()`, or `selfheal backup restore --recover`: "
+                "it goes on from where it stands."
+            )
             yield "Do not start the service before: its sections may be of different times."
         case _:
             yield "Nothing has to be undone."

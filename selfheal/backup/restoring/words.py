@@ -20,6 +20,15 @@ def amount(size: float) -> str:
     return f"{size / 1024**power:.1f} {_UNITS[power - 1]}"
 
 
+def one_line(text: str) -> str:
+    r"""A text that stays one line, and that no terminal obeys: what is not printable as its escape.
+
+    >>> one_line("red\x1b[31m")
+    'red\\x1b[31m'
+    """
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def count(number: int, word: str) -> str:
     """A number with its word.
 

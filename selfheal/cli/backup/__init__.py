@@ -1,0 +1,5 @@
+"""``selfheal backup``: backups made, proven, listed, compared, put back, thinned out and copied elsewhere."""
+
+from selfheal.cli.backup.arguments import add_to
+
+__all__ = ["add_to"]

@@ -1,0 +1,117 @@
+"""One command run: what it tells is written, what went wrong becomes one line and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from selfheal.cli.backup.page import Page
+from selfheal.cli.columns import printable
+from selfheal.errors import InvalidConfigError, SelfhealError
+
+DONE: Final = 0
+FAILED: Final = 1
+DIFFERS: Final = 3
+"""Damage or differences were found."""
+
+Work = Callable[[argparse.Namespace, Page], int]
+"""A command: fills a page and gives the exit code."""
+
+_ALSO_TOLD = frozenset(
+    {
+        "no backup was made: %s",
+        "backups %s: %s",
+        "section %s: %s: %s",
+        "section %s: %s is not in the backup: %s",
+        "backup %s verified (%s): %s",
+        "backups %s: %s could not be removed: %s",
+    }
+)
+"""Messages of the log that commands tell in words of their own."""
+
+
+class CannotError(Exception):
+    """A command cannot do what was asked; its text says why and what to do."""
+
+
+def run_work(work: Work, chosen: argparse.Namespace) -> int:
+    """Run a command.
+
+    Returns:
+        Its exit code; 1 where it could not be done.
+    """
+    page = Page()
+    try:
+        with _noticing():
+            code, errors = _attempt(work, chosen, page)
+        return _write(page, chosen, code, errors)
+    except KeyboardInterrupt:  # a second time: at once
+        return FAILED
+
+
+def _attempt(work: Work, chosen: argparse.Namespace, page: Page) -> tuple[int, list[str]]:
+    try:
+        return work(chosen, page), []
+    except InvalidConfigError as error:
+        source = f"{error.source}: " if error.source else ""
+        return FAILED, [f"{source}{problem}" for problem in error.problems]
+    except (SelfhealError, CannotError) as error:
+        return FAILED, [str(error)]
+    except OSError as error:
+        return FAILED, [words(error)]
+    except KeyboardInterrupt as interrupt:
+        return FAILED, [str(interrupt) or "interrupted"]
+
+
+def words(error: OSError) -> str:
+    """An error of the system as a sentence: with its file, and without its number."""
+    why = error.strerror or str(error)
+    return why if error.filename is None else f"{os.fsdecode(error.filename)}: {why}"
+
+
+def complain(*lines: str) -> None:
+    """Write lines to stderr, none of which can steer a terminal."""
+    sys.stderr.write("".join(f"selfheal: {printable(line)}\n" for line in lines))
+    sys.stderr.flush()
+
+
+def _write(page: Page, chosen: argparse.Namespace, code: int, errors: list[str]) -> int:
+    if chosen.json:
+        page.data = {
+            "ok": code == DONE,
+            "exit_code": code,
+            **({"error": "; ".join(errors)} if errors else {}),
+        } | page.data
+    try:
+        sys.stdout.write(page.document() if chosen.json else page.text())
+        sys.stdout.flush()
+    except BrokenPipeError:  # who reads has seen enough, as ``head`` does; what was found stays what it is
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    complain(*errors)
+    return code
+
+
+@contextlib.contextmanager
+def _noticing() -> Iterator[None]:
+    """Tell warnings of the log, those that no command tells itself, once it is done."""
+    noticed: list[str] = []
+
+    class Notices(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.msg not in _ALSO_TOLD:
+                noticed.append(record.getMessage())
+
+    logger, handler = logging.getLogger("selfheal.backup"), Notices(logging.WARNING)
+    propagated, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagated
+        complain(*noticed)
