@@ -33,7 +33,7 @@ WAYS: dict[str, Request] = {
 }
 """How the backup is put back."""
 
-EVERY = {("exchanged", "recover"), ("in_place_renamed", "resume")}
+EVERY = {("exchanged", "recover"), ("exchanged", "resume"), ("in_place_renamed", "resume")}
 """What is killed at each of its steps, and not only in a long run: these pass all of them between them."""
 
 BACK = {"staging", "rolling_back", "rolled_back"}

@@ -165,7 +165,8 @@ NOBODY = """
     assert "no leave to write" in problem, problem
     report = restorer.restore(restorer.plan(targets={"data": room / "mine" / "data"}))
     assert (room / "mine" / "data" / "a").read_text() == "1"
-    assert "no leave to keep the owner of 2 names" in report.notes[0], report.notes
+    assert "no leave to keep the owner of 5 names" in report.notes[0], report.notes
+    assert (room / "mine" / "data" / "shut").stat().st_mode & 0o777 == 0
     restorer.rollback()
     assert [path.name for path in (room / "mine").iterdir()] == ["first"]
     print("done")
@@ -179,7 +180,8 @@ def test_somebody_without_rights() -> None:
     with tempfile.TemporaryDirectory() as directory:
         room = Path(directory)
         room.chmod(0o755)
-        data = grown(room / "data", {"a": "1"})
+        data = grown(room / "data", {"a": "1", "shut/in/f": ""})
+        (data / "shut").chmod(0)
         BackupStore(room / "store", [Section("data", data)]).create()
         for path in ((room / "store"), *(room / "store").rglob("*")):
             path.chmod(0o755)

@@ -193,6 +193,16 @@ def test_what_came_where_nothing_was_is_put_aside(tmp_path: Path) -> None:
         assert scene.where() == {"aside": []}
 
 
+def test_what_came_before_the_new_was_put_there_stays(tmp_path: Path) -> None:
+    """While the new one still waits, what is in its place is not of the restore, whatever else was exchanged."""
+    scene = Scene(tmp_path / "home", old=False)
+    item = scene.item
+    (scene.home / "it").mkdir()
+    for room in room_of(scene, True):
+        unswap(room, item, "it", touched=True)
+    assert scene.where() == {"home": [], "new": ["new"]}
+
+
 def test_strangers_are_put_aside_under_free_names(tmp_path: Path) -> None:
     """What is no item and not named goes aside; what has the name of something there gets another."""
     scene = Scene(tmp_path / "home")

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from selfheal.backup import Section
-from selfheal.backup.restoring import Restorer
+from selfheal.backup.restoring import Restorer, plan_restore
 from selfheal.backup.restoring.mounts import mount_points
+from selfheal.backup.restoring.moving import Mover, record_of
 from selfheal.backup.store import BackupStore
 from selfheal.errors import RestoreFailedError
 from selfheal.testing import FakeClock
@@ -80,6 +81,33 @@ def test_no_stale_log_survives_beside_a_database(tmp_path: Path, whole: bool) ->
     }
     (db.parent / "app.db-journal").unlink()
     assert rows(db) == [7, 8, 9]
+
+
+def test_a_log_that_came_before_anything_was_moved_stays(tmp_path: Path) -> None:
+    """Cut off before the database itself was moved, what was written beside it meanwhile belongs to it."""
+    db = tmp_path / "srv" / "app.db"
+    db.parent.mkdir()
+    writing(db, 1).close()
+    store = BackupStore(tmp_path / "store", [Section("db", db)], clock=FakeClock())
+    store.create()
+    for end in ("-wal", "-shm"):
+        db.with_name(f"app.db{end}").unlink(missing_ok=True)
+    (plan,) = plan_restore(store).sections
+    mover, section = Mover("0a0b"), record_of(plan)
+    mover.stage(plan, section, "sha256", None)
+    section = mover.listed(section)
+    assert [item.name for item in section.items] == ["app.db-wal", "app.db-shm", "app.db-journal", "app.db"]
+    wal = db.with_name("app.db-wal")
+    wal.write_text("of the old one")
+    mover.unswap(section)
+    assert wal.read_text() == "of the old one"
+    mover.swap(section)
+    assert not wal.exists()
+    wal.write_text("of the restored one")
+    mover.unswap(section)
+    assert wal.read_text() == "of the old one"
+    mover.clean(section, undone=True)
+    assert sorted(path.name for path in db.parent.iterdir()) == ["app.db", "app.db-wal"]
 
 
 def test_a_backup_of_the_store_comes_back(tmp_path: Path) -> None:
