@@ -16,7 +16,7 @@ settings.register_profile("default", deadline=None, suppress_health_check=[Healt
 settings.register_profile("ci", parent=settings.get_profile("default"), derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
-_GRACE = 5.0
+_GRACE = 30.0
 """Real seconds given to a test's threads to end after it."""
 
 

@@ -11,7 +11,7 @@ CONFTEST = Path(__file__).parent / "conftest.py"
 
 def test_a_thread_left_running_fails_its_test(pytester: pytest.Pytester) -> None:
     """A thread of selfheal that outlives its test is an error of it; one of others, or one that ended, is not."""
-    pytester.makeconftest(CONFTEST.read_text().replace("_GRACE = 5.0", "_GRACE = 0.1"))
+    pytester.makeconftest(CONFTEST.read_text().replace("_GRACE = 30.0", "_GRACE = 2.0"))
     pytester.makepyfile("""
         import threading
 

@@ -13,7 +13,7 @@ import pytest
 from selfheal.errors import ConfigError
 from selfheal.events import Alert, AlertCleared, ClockJumped, Event, EventBus
 
-WAIT = 10.0
+WAIT = 60.0
 
 
 class Blocking:

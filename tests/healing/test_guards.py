@@ -413,12 +413,12 @@ def test_one_healing_at_a_time() -> None:
 
     def block(context: HealingContext) -> None:
         begun.set()
-        go.wait(10)
+        go.wait(60)
 
     rig.says = block
     first = threading.Thread(target=rig.healer.handle, args=(ALERT,))
     first.start()
-    begun.wait(5)
+    begun.wait(60)
     guards: list[Any] = []
     others = [threading.Thread(target=lambda: guards.append(rig.healer.handle(ALERT).guard)) for _ in range(20)]
     for thread in others:

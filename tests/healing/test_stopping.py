@@ -381,7 +381,7 @@ def test_no_lock_is_held_across_a_healing_or_a_subscriber() -> None:
 
         thread = threading.Thread(target=call)
         thread.start()
-        thread.join(5)
+        thread.join(60)
 
     rig.events.subscribe(ask, inline=True)
     rig.handle(ask)
@@ -437,12 +437,12 @@ def test_a_child_forked_during_a_healing_can_heal() -> None:
 
     def block(context: HealingContext) -> None:
         begun.set()
-        go.wait(10)
+        go.wait(60)
 
     rig.says = block
     thread = threading.Thread(target=rig.healer.handle, args=(ALERT,))
     thread.start()
-    begun.wait(5)
+    begun.wait(60)
     rig.says = True
     with rig.healer._attempts._lock:
         child = os.fork()

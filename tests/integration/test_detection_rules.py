@@ -17,13 +17,13 @@ from selfheal.detection.rules import Finding, LeakRule, ProcessRule, RuleWatch, 
 from selfheal.detection.sampler import Sampler, SamplerConfig
 from selfheal.testing import FakeClock
 
-STEP = 0.25
+STEP = 0.5
 PATIENCE = 60.0
 RULES = (
     ThresholdRule(
         name="busy",
         kind="cpu_spike",
-        condition=parse("process_cpu_percent > 15 for 1s clear 10"),
+        condition=parse("process_cpu_percent > 5 for 1s clear 3"),
         clear_for=0.5,
         step=5.0,
     ),
@@ -31,7 +31,7 @@ RULES = (
 )
 
 
-@pytest.fixture(params=["import time\nwhile True: time.sleep(0.01)", "while True: pass"], ids=["idle", "busy"])
+@pytest.fixture(params=["import time\nwhile True: time.sleep(0.1)", "while True: pass"], ids=["idle", "busy"])
 def process(request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[Any]]:
     code = f"print('up', flush=True)\n{request.param}"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as started:

@@ -211,6 +211,8 @@ def test_no_secret_is_shown_or_written(app: RunningApp) -> None:
 
 
 OFTEN = ("detection", "healing", "resource-watch")
+WORKERS = 10
+"""Threads that run tasks, at most; one of them there is from the first run on."""
 
 
 def is_generation(app: RunningApp, wanted: int) -> bool:
@@ -222,17 +224,18 @@ def shown_tasks(app: RunningApp) -> list[dict[str, Any]]:
 
 
 def test_reload_replaces_the_tasks(app: RunningApp) -> None:
-    """USR1 registers everything anew, ten times: the same five tasks, one each, and no thread for each time."""
+    """USR1 registers everything anew, thirty times: the same five tasks, one each, and no thread for each time."""
     process = psutil.Process(app.process.pid)
     app.wait_for(lambda: all(task["executionCount"] for task in shown_tasks(app) if task["id"] in OFTEN), "some looks")
     before = process.num_threads()
-    for wanted in range(2, 12):
+    for wanted in range(2, 32):
         os.kill(app.process.pid, signal.SIGUSR1)
         app.wait_for(functools.partial(is_generation, app, wanted), "a reload")
 
     status = app.status()
 
     assert status["backgroundTasks"]["totalTasks"] == 5
-    # How many tasks, actions and requests happen to be under way differs by some; ten would be a leak.
-    assert process.num_threads() <= before + 5
+    # The pool adds a worker when all of them are busy, as on a slow machine, up to ten, and keeps it. A request has a
+    # thread of its own while it lasts. A thread for each reload, or for every third, would be more than that.
+    app.wait_for(lambda: process.num_threads() <= before + WORKERS - 1, "no more threads than there may be")
     app.wait_for(lambda: app.status()["backgroundTasks"]["tasks"][0]["executionCount"] > 0, "a run after the reloads")

@@ -185,18 +185,18 @@ def test_one_probe_at_a_time_and_no_late_verdicts() -> None:
 
     def slow() -> bool:
         entered.set()
-        return release.wait(10)
+        return release.wait(60)
 
     switch = FallbackSwitch("x", {"a": int, "b": int, "c": int}, probes={"a": slow}, clock=clock, return_after=1)
     switch.switch(reason="down")
     clock.advance(60)
     thread = threading.Thread(target=switch.check)
     thread.start()
-    assert entered.wait(10)
+    assert entered.wait(60)
     assert not switch.check()
     switch.switch("c", reason="other", by="maria")
     release.set()
-    thread.join(10)
+    thread.join(60)
 
     assert switch.active == "c"
     assert switch.snapshot().successes == 0

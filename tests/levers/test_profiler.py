@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -15,16 +16,20 @@ from selfheal.testing import FakeClock
 
 @pytest.fixture
 def busy() -> object:
-    """A thread that waits in a function of a known name."""
-    done = threading.Event()
+    """A thread that waits in a function of a known name, and in no other, from before the test begins."""
+    gate, waiting = threading.Lock(), list[bool]()
+    gate.acquire()
 
     def waits_for_the_test() -> None:
-        done.wait(60)
+        waiting.append(True)
+        gate.acquire(timeout=100)
 
     thread = threading.Thread(target=waits_for_the_test, name="busy; one")
     thread.start()
+    while not waiting:
+        time.sleep(0.001)
     yield thread
-    done.set()
+    gate.release()
     thread.join()
 
 
@@ -37,7 +42,7 @@ def test_stacks_are_counted_in_folded_form(tmp_path: Path, busy: object) -> None
     assert re.fullmatch(r"profile-\d{8}T\d{6}\.\d{3}Z-000001-cpu-is-high-api\.folded", path.name)
     found = [line for line in lines if line.startswith("busy_one;")]
     assert len(found) == 1
-    assert "waits_for_the_test;" in found[0]
+    assert "waits_for_the_test" in found[0]
     assert found[0].endswith(" 11"), "at the start, and every half second to the end"
     assert not any(line.startswith("MainThread;") for line in lines), "the one that looks is left out"
     assert path.stat().st_mode & 0o077 == 0

@@ -272,7 +272,7 @@ def test_two_resumes_at_once_change_it_once() -> None:
     """Of two people resuming at the same time one is told that it changed something."""
     rig = Rig()
     barrier = threading.Barrier(2)
-    rig.dormancy.on_resume(lambda record: barrier.wait(5))
+    rig.dormancy.on_resume(lambda record: barrier.wait(60))
     rig.dormancy.enter("x")
     answers: list[bool] = []
     threads = [threading.Thread(target=lambda: answers.append(rig.dormancy.resume("fixed"))) for _ in range(2)]
@@ -312,7 +312,7 @@ def test_a_subscriber_may_call_back() -> None:
     def ask(event: DormancyEntered) -> None:
         thread = threading.Thread(target=lambda: seen.append(rig.dormancy.is_dormant and not rig.dormancy.enter("y")))
         thread.start()
-        thread.join(5)
+        thread.join(60)
 
     rig.events.subscribe(ask, DormancyEntered, inline=True)
     rig.dormancy.enter("x")
@@ -491,11 +491,11 @@ def test_a_forked_child_is_not_locked_out() -> None:
     def hold() -> None:
         with dormancy._steering:
             held.set()
-            let_go.wait(10)
+            let_go.wait(60)
 
     thread = threading.Thread(target=hold)
     thread.start()
-    held.wait(5)
+    held.wait(60)
     child = os.fork()
     if child == 0:
         os._exit(0 if dormancy.enter("x") else 1)

@@ -20,7 +20,7 @@ from selfheal.resources.limiter_vegas import Evidence
 from selfheal.testing import FakeClock
 from tests.resources.limits import SERVICE, Aimd, Gradient2, Server, exponential, machine, noisy
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 def until(condition: Callable[[], object]) -> None:

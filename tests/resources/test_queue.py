@@ -514,7 +514,7 @@ def test_waiting_ends_with_the_put(make: Make) -> None:
     while not queue._desk.waiters.there:
         pass
     queue.put("x")
-    thread.join(5.0)
+    thread.join(60)
 
     assert found[0] is not None
     assert found[0].payload == "x"
@@ -531,7 +531,7 @@ def test_waiting_ends_in_time(make: Make, clock: FakeClock) -> None:
     clock.advance(39.9)
     assert found == []
     clock.advance(0.1)
-    thread.join(5.0)
+    thread.join(60)
 
     assert found == [None]
 
@@ -547,7 +547,7 @@ def test_waiting_ends_when_a_lease_does(make: Make, clock: FakeClock) -> None:
     while not clock.waiters:
         pass
     clock.advance(30.0)
-    thread.join(5.0)
+    thread.join(60)
 
     assert found[0] is not None
     assert found[0].delivery_count == 2
@@ -570,7 +570,7 @@ def test_the_alarm_is_handed_on(make: Make, clock: FakeClock) -> None:
     first, second = wait("first", 5.0), wait("second", 200.0)
     queue.put("x", delay=20.0)
     clock.advance(5.0)
-    first.join(5.0)
+    first.join(60)
     while second.is_alive() and clock.monotonic() < 1100.0:  # far below its own 200 s
         clock.advance(1.0)
         second.join(0.01)

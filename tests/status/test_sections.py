@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -61,7 +62,7 @@ def test_a_late_section_is_given_up_and_not_asked_twice() -> None:
 
     def section() -> dict[str, Any]:
         asked.append(1)
-        go.wait(10)
+        go.wait(60)
         return {"ok": True}
 
     sections = HostSections(0.05)
@@ -75,9 +76,11 @@ def test_a_late_section_is_given_up_and_not_asked_twice() -> None:
         go.set()
     for thread in threading.enumerate():
         if thread.name == "selfheal-status-llm":
-            thread.join(5)
+            thread.join(60)
 
-    assert sections.ask()["llm"].shown == {"ok": True}
+    end = time.monotonic() + 60
+    while (shown := sections.ask()["llm"].shown) != {"ok": True}:  # a busy machine may take more than the timeout
+        assert time.monotonic() < end, shown
 
 
 def test_a_section_sees_the_callers_context() -> None:

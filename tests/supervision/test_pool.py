@@ -16,7 +16,7 @@ from selfheal.supervision import PoolState, TaskResult, WorkerPool, current_task
 from selfheal.supervision.worker_target import load, name_of, runner, text_of
 
 
-def until(condition: Callable[[], object], timeout: float = 10.0) -> None:
+def until(condition: Callable[[], object], timeout: float = 60.0) -> None:
     """Wait in real time until something holds: threads are real."""
     end = time.monotonic() + timeout
     while not condition():
@@ -103,11 +103,11 @@ def test_a_hung_thread_is_left_behind(rig: Rig) -> None:
     def work(payload: str) -> str:
         task = current_task()
         if task is not None and (task.delivery_count == 1 or payload == "always"):
-            release.wait(20.0)
+            release.wait(100)
             return "late"
         return "done"
 
-    pool = rig.pool(work, size=1, task_timeout=0.1, max_abandoned=1)
+    pool = rig.pool(work, size=1, task_timeout=2.0, max_abandoned=1)
     rig.queue.put("once")
     until(lambda: rig.results)
     assert [(r.value, r.delivery_count) for r in rig.results] == [("done", 2)]
@@ -139,7 +139,7 @@ def test_scaling_threads(rig: Rig) -> None:
     assert len(rig.results) == 300
     assert {result.delivery_count for result in rig.results} == {1}
     pool.stop()
-    until(lambda: threading.active_count() == before)
+    until(lambda: threading.active_count() <= before)
 
 
 def test_a_callback_may_stop_its_pool(rig: Rig) -> None:

@@ -12,7 +12,7 @@ from selfheal.events import Event, EventBus
 from selfheal.tasks import TaskRegistry, TaskSnapshot
 from selfheal.testing import FakeClock
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Real seconds a thread gets to do what it must."""
 
 

@@ -11,7 +11,7 @@ import pytest
 from selfheal.clock import Clock
 from selfheal.testing import FakeClock
 
-WAIT = 10.0
+WAIT = 60.0
 
 
 def in_thread(work: Callable[[], object]) -> threading.Thread:
@@ -23,7 +23,7 @@ def in_thread(work: Callable[[], object]) -> threading.Thread:
 
 def until(condition: Callable[[], bool]) -> None:
     """Spin, bounded, until another thread got so far."""
-    for _ in range(10_000):
+    for _ in range(60_000):
         if condition():
             return
         threading.Event().wait(0.001)

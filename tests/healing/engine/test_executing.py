@@ -19,7 +19,7 @@ from tests.healing.engine.rig import Rig, strategy
 
 def until(condition: Callable[[], bool]) -> bool:
     """Wait, in real time and bounded, until something holds."""
-    end = SYSTEM_CLOCK.monotonic() + 10
+    end = SYSTEM_CLOCK.monotonic() + 60
     while not condition() and SYSTEM_CLOCK.monotonic() < end:
         SYSTEM_CLOCK.sleep(0.002)
     return condition()
@@ -43,7 +43,7 @@ def test_what_a_call_raises_is_raised_where_it_was_asked_for(error: BaseExceptio
         raise error
 
     with pytest.raises(type(error)) as caught:
-        ThreadRunner().run(fail, what="fail", timeout=5)
+        ThreadRunner().run(fail, what="fail", timeout=60)
     assert caught.value is error
 
 
@@ -59,7 +59,7 @@ def test_an_error_that_comes_too_late_is_lost_and_not_the_next_callers() -> None
         runner.run(late, what="late", timeout=0.02)
     free.set()
     assert until(lambda: runner.abandoned == 0)
-    assert runner.run(lambda: 7, what="next", timeout=5) == 7
+    assert runner.run(lambda: 7, what="next", timeout=60) == 7
 
 
 def test_a_child_has_no_abandoned_calls() -> None:

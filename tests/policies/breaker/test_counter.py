@@ -120,16 +120,16 @@ def test_a_call_in_another_thread_holds_it(kind: Kind) -> None:
     def call() -> None:
         stamp = counter.ticks
         inside.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         next(stamp)
 
     thread = threading.Thread(target=call)
     thread.start()
-    assert inside.wait(10)
+    assert inside.wait(60)
     counter.retire()
     assert counter.held
     go_on.set()
-    thread.join(10)
+    thread.join(60)
 
     assert (counter.held, counter.fresh()) == (False, 1)
 
@@ -144,11 +144,11 @@ def test_a_forked_child_goes_on_counting(kind: Kind) -> None:
     def tick() -> None:
         next(counter.ticks)
         ticked.set()
-        go_on.wait(10)
+        go_on.wait(60)
 
     thread = threading.Thread(target=tick)
     thread.start()
-    assert ticked.wait(10)
+    assert ticked.wait(60)
     next(counter.ticks)
     with lock:  # another thread may hold it: the child must not wait for it
         pid = os.fork()
@@ -158,14 +158,14 @@ def test_a_forked_child_goes_on_counting(kind: Kind) -> None:
             for _ in range(100):
                 alone = threading.Thread(target=lambda: next(counter.ticks))
                 alone.start()
-                alone.join(5)
+                alone.join(60)
             next(counter.ticks)
             with own:
                 told = counter.fresh()
             os._exit(0 if told == 103 else 1)
     _, status = os.waitpid(pid, 0)
     go_on.set()
-    thread.join(10)
+    thread.join(60)
 
     assert os.waitstatus_to_exitcode(status) == 0
     assert counter.fresh() == 2
@@ -278,7 +278,7 @@ def test_a_circuit_counts_on_in_a_forked_child(kind: Kind) -> None:
         for _ in range(100):
             thread = threading.Thread(target=guarded, args=(1,))
             thread.start()
-            thread.join(5)
+            thread.join(60)
         os._exit(0 if breaker.snapshot().successes == 101 else 1)
     _, status = os.waitpid(pid, 0)
 

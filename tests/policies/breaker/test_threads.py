@@ -38,7 +38,7 @@ def storm(work: Callable[[random.Random], None], calls: int = CALLS) -> None:
 
     def run(seed: int) -> None:
         dice = random.Random(seed)
-        start.wait(10)
+        start.wait(60)
         try:
             for _ in range(calls):
                 work(dice)
