@@ -42,6 +42,7 @@
     ├── BackupError                         something about backups did not work out; what was there is still there
     │   ├── BackupBusyError                 another process writes the store of backups
     │   ├── ManifestRefusedError            a manifest is not believed; nothing of it was used
+    │   ├── ReplicationError                a copy of a backup elsewhere could not be written, read or believed
     │   ├── RestoreError                    a restore did not do what was asked for
     │   │   ├── RestoreFailedError          it failed, and everything is as it was before
     │   │   ├── RestoreRefusedError         it was not begun; nothing was changed
@@ -56,7 +57,13 @@ attributes; and survives ``pickle`` and ``copy.deepcopy`` with them.
 
 from __future__ import annotations
 
-from selfheal.errors.backup import BackupBusyError, BackupError, ManifestRefusedError, SectionRefusedError
+from selfheal.errors.backup import (
+    BackupBusyError,
+    BackupError,
+    ManifestRefusedError,
+    ReplicationError,
+    SectionRefusedError,
+)
 from selfheal.errors.base import (
     ConfigError,
     ConfigProblem,
@@ -136,6 +143,7 @@ __all__ = [
     "QueueFullError",
     "RateLimitedError",
     "RegistryStoppedError",
+    "ReplicationError",
     "ResetNeededError",
     "ResetRefusedError",
     "RestoreError",

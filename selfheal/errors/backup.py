@@ -40,6 +40,15 @@ class BackupBusyError(BackupError):
         self.holder = holder
 
 
+class ReplicationError(BackupError):
+    """A copy of a backup elsewhere could not be written, read or believed.
+
+    Attributes:
+        where: the place, without secrets.
+        why: what went wrong.
+    """
+
+
 class ManifestRefusedError(BackupError):
     """A manifest is not believed. Nothing of it was used.
 

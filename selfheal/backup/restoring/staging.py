@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 import attrs
 
@@ -23,6 +23,16 @@ _PRIVILEGED = stat.S_ISUID | stat.S_ISGID
 
 
 Tell = Callable[[Progress], object]
+
+
+class Source(Protocol):
+    """Where the files of a section are read: a :class:`~selfheal.backup.paths.Below`, or anything like it."""
+
+    def open(self, path: str) -> int:
+        """Open one for reading."""
+
+    def lstat(self, path: str) -> os.stat_result:
+        """What it is."""
 
 
 @attrs.define
@@ -51,12 +61,13 @@ class Staged:
 
 def stage(
     section: SectionManifest,
-    source: Below,
+    source: Source,
     tree: Below,
     algorithm: str,
     *,
     name: str | None = None,
     dress_root: bool = True,
+    privileges: bool = False,
     progress: Tell | None = None,
     step: Step = no_step,
 ) -> Staged:
@@ -69,6 +80,7 @@ def stage(
         algorithm: of the digests.
         name: another name for the file of a section that is one file.
         dress_root: whether ``tree`` itself gets mode and time of the directory of the section.
+        privileges: give setuid and setgid too.
         progress: told now and then; what it raises ends the copying.
         step: called between any two changes.
 
@@ -77,6 +89,7 @@ def stage(
         OSError: if something cannot be written.
     """
     copying = _Copying(section, source, tree, algorithm, name, progress, step)
+    copying.privileged = 0 if privileges else _PRIVILEGED
     for entry in section.entries:
         copying.take(entry)
     copying.finish(dress_root)
@@ -91,7 +104,7 @@ class _Copying:
     def __init__(
         self,
         section: SectionManifest,
-        source: Below,
+        source: Source,
         tree: Below,
         algorithm: str,
         name: str | None,
@@ -99,6 +112,7 @@ class _Copying:
         step: Step,
     ) -> None:
         self.staged = Staged()
+        self.privileged = _PRIVILEGED
         self._section = section
         self._source, self._tree, self._algorithm, self._name = source, tree, algorithm, name
         self._teller, self._step = Teller(progress, "restoring", section.name, section.files, section.size), step
@@ -232,9 +246,9 @@ class _Copying:
         self._own(entry, lambda uid, gid: os.chown(fd, uid, gid))
         mode = entry.mode if entry.mode != UNKNOWN else (seen.st_mode if seen is not None else None)
         if mode is not None:
-            if mode & _PRIVILEGED:
+            if mode & self.privileged:
                 self.staged.stripped.append(entry.path)
-            os.chmod(fd, stat.S_IMODE(mode) & ~_PRIVILEGED)
+            os.chmod(fd, stat.S_IMODE(mode) & ~self.privileged)
         if entry.mtime_ns != UNKNOWN:
             os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
 
