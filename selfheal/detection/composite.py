@@ -38,7 +38,7 @@ class CompositeDetector(WindowDetector):
 
     Each sample is scaled by what is usual for each metric, as a whole and at this time of day; the model is the window
     itself, at most 2,000 samples of it. The same is asked of the detector as it was at the end of its warm start, or
-    after two weeks, and anew every 28 days; the score is the mean of both, so that an incident that lasts for days
+    after two weeks, and anew every 28 days; the score is a geometric mean of both, so that an incident of days
     does not pass for usual as soon as it is learnt. :meth:`anchor` says that a change is to stay. On recorded servers
     it finds more than the isolation forest on every set. Usage and guarantees are those of
     :class:`~selfheal.detection.MultivariateDetector`.

@@ -24,6 +24,8 @@ UNUSUAL = 1.0
 """From this score on, reasons are given."""
 MOST_REASONS = 5
 DAY = 86_400.0
+ANCHORED = 2.0 / 3.0
+"""Weight of the anchor. A plain mean ranks incidents better, and leaves an alarm on for weeks after a change."""
 SHORTEST = 6.9 * DAY
 """Recorded history that makes an anchor: a week, less what may be missing at its ends."""
 
@@ -37,7 +39,8 @@ class WindowDetector(ABC):
     is used. No verdict is ready before a day of samples, or a window of them where that is shorter.
 
     Where ``anchor`` is set, a sample is also compared with an anchor: the detector as it was at the end of
-    :meth:`warm_start`, or after two weeks, and anew after so many seconds. The score is the mean of the two.
+    :meth:`warm_start`, or after two weeks, and anew after so many seconds. The score is the geometric
+    mean of the two, that of the anchor weighing twice: where either finds nothing unusual, there is nothing.
 
     With ``refit="inline"`` :meth:`learn` fits, within the call. With ``refit="called"`` it never does: ask
     :meth:`refit_due`, and call :meth:`refit` from a task; or take :meth:`fitting` under the lock, call it outside, and
@@ -171,7 +174,7 @@ class WindowDetector(ABC):
         then = 0.0
         if self._anchor is not None:
             then = self._anchor.score(anchored, afresh=afresh)
-            score = (now + then) / 2.0
+            score = now ** (1.0 - ANCHORED) * then**ANCHORED
         reasons = self._reasons(t, x, score, by_anchor=then > now) if score >= UNUSUAL else ()
         long_enough = t - self._first >= min(self.config.window, DAY)
         return Verdict.of(score, reasons, ready=self._calibrator.ready and long_enough)

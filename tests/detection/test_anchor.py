@@ -53,7 +53,7 @@ def high(detector: CompositeDetector) -> float:
 
 
 def test_a_new_anchor_changes_no_score(anchored: str) -> None:
-    """At the end of the warm start both are the same, and so is their mean."""
+    """At the end of the warm start both are the same, and so is what is made of the two."""
     plain = warm(anchor=0.0)
     sample = next(server(1, seed=1, start=NOW))[1]
     for moved in (0.0, 3.0, 9.0):
