@@ -9,7 +9,7 @@ from pathlib import Path
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfheal.backup.entries import Entry, SectionManifest
@@ -48,6 +48,7 @@ TREES = st.recursive(
 MODES = st.integers(0, 0o777).map(lambda bits: bits | 0o400)
 
 
+@settings(max_examples=40)
 @given(st.dictionaries(NAMES, TREES, max_size=6), st.data())
 def test_any_tree_arrives_as_it_was(tree: dict[bytes, tuple[str, object]], data: st.DataObject) -> None:
     """Types, contents, modes, times, holes, links and second names of a random tree are those of its source."""
