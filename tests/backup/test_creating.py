@@ -508,3 +508,27 @@ def test_no_sections_no_backup(tmp_path: Path) -> None:
     """A store without sections lists and verifies; it makes none."""
     with pytest.raises(ConfigError, match="sections"):
         store_at(tmp_path / "store").create()
+
+
+def test_data_that_became_a_hole_meanwhile(tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an attempt that did not count has written does not show through the holes of the next."""
+    (source / "a").write_bytes(b"x" * 300_000)
+    inode = (source / "a").stat().st_ino
+    read = os.preadv
+    left = [1]
+
+    def preadv(fd: int, buffers: list[memoryview], at: int) -> int:
+        count = read(fd, buffers, at)
+        if left[0] and os.fstat(fd).st_ino == inode:
+            left[0] -= 1
+            os.truncate(source / "a", 0)
+            os.truncate(source / "a", 300_000)
+        return count
+
+    store = store_at(tmp_path / "store", [Section("data", source)])
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "preadv", preadv)
+        store.create()
+
+    assert (_kept(store) / "a").read_bytes() == bytes(300_000)
+    assert verify(store).ok
