@@ -162,7 +162,8 @@ class Mover:
                 remove_tree(home, section.work(self.run))
                 self.step("removed")
                 if section.in_place:
-                    os.utime(home, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+                    with contextlib.suppress(PermissionError):  # of a mount point that belongs to somebody else
+                        os.utime(home, ns=(seen.st_atime_ns, seen.st_mtime_ns))
                 os.fsync(home)
             finally:
                 os.close(home)

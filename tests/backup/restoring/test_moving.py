@@ -182,6 +182,29 @@ def test_a_directory_that_stays_has_its_time_after_the_clean_up(tmp_path: Path) 
     assert (data / "lost+found" / "f").exists()
 
 
+def test_a_mount_point_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That its own mode and time cannot be set is no reason to stop: its entries come and go."""
+    shelf, data = in_place(tmp_path)
+    number, utime, chmod = data.stat().st_ino, os.utime, os.chmod
+
+    def strict(call: Any) -> Any:
+        def refusing(at: Any, *arguments: Any, **named: Any) -> None:
+            if "dir_fd" not in named and os.stat(at).st_ino == number:
+                raise PermissionError(1, "Operation not permitted")
+            call(at, *arguments, **named)
+
+        return refusing
+
+    monkeypatch.setattr(os, "utime", strict(utime))
+    monkeypatch.setattr(os, "chmod", strict(chmod))
+    one = restorer(shelf, tmp_path)
+    one.restore(one.plan(in_place=["data"]))
+    assert (data / "changed").read_text() == "1"
+    one.rollback()
+    assert (data / "changed").read_text() == "2"
+    assert one.pending is None
+
+
 def test_a_file_where_a_directory_was_and_the_other_way_round(tmp_path: Path) -> None:
     """What is there is exchanged whatever it is, links too, and comes back."""
     conf = grown(tmp_path / "etc", {"app.toml": "x"}) / "app.toml"
