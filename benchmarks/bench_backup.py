@@ -42,12 +42,12 @@ Run = Callable[[], float]
 
 
 def small_files(root: Path) -> None:
-    """Files as configuration and state have them: mostly 1 to 10 KB, seldom a hundred."""
+    """Files as configuration and state have them: half of them below 8 KB, few above a hundred."""
     rng = random.Random(7)
     for number in range(SMALL):
         directory = root / f"{number % 100:02d}"
         directory.mkdir(parents=True, exist_ok=True)
-        size = min(int(rng.lognormvariate(8.0, 1.2)), 512 * 1024)
+        size = min(int(rng.lognormvariate(9.0, 1.2)), 512 * 1024)
         (directory / f"{number:05d}.dat").write_bytes(rng.randbytes(size))
 
 
