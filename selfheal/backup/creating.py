@@ -252,9 +252,8 @@ class Creation:
         if copy.unstable and section.unstable == "fail":
             told = "files changed each time they were read: pause who writes them in the hook 'before', or exclude them"
             raise SectionRefusedError(section.name, told, copy.unstable[:100])
-        for what, paths in (("changed each time it was read", copy.unstable),):
-            for path in paths:
-                logger.warning("section %s: %s: %s", section.name, ascii(path), what)
+        for path in copy.unstable:
+            logger.warning("section %s: %s changed each time it was read", section.name, ascii(path))
         for skipped in copy.skipped:
             logger.warning("section %s: %s is not in the backup: %s", section.name, ascii(skipped.path), skipped.why)
 

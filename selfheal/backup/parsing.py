@@ -18,7 +18,7 @@ from selfheal.backup.entries import UNKNOWN, VERSION, Entry, Manifest, ManifestL
 from selfheal.backup.writing import last_line, sign, totals_of
 from selfheal.errors import ManifestRefusedError
 
-_BATCH = 2_000
+_BATCH = 256 * 1024
 _LONGEST_LINE = 4 * 1024 * 1024
 _LARGEST = (1 << 63) - 1
 _DIGESTS = {"sha256": 64, "md5": 32}
@@ -232,34 +232,34 @@ class _Parser:
             self._refuse("'unstable' is no list of names", name)
 
     def _items(self, *closing: bytes) -> Iterator[dict[str, Any]]:
-        """The items of a list, an item a line, up to the line that closes it."""
-        comma, more = False, True
-        while more:
-            lines, more = self._batch(closing)
-            if not lines:
-                break
-            comma = lines[-1].endswith(b",\n")
-            if comma is not more or any(not line.endswith(b"},\n") for line in lines[:-1]):
+        """The items of a list, an item a line, up to the line that closes it: the first that begins with a bracket."""
+        content = self._content
+        end = self._at if content.startswith(b"]", self._at) else content.find(b"\n]", self._at) + 1
+        if not end or not content.startswith(closing, end):
+            self._refuse("it is not laid out as a manifest: a list is not closed")
+        while self._at < end:
+            lines = self._lines(end)
+            count = lines.count(b"\n")
+            self._left -= count
+            if self._left < 0:
+                self._refuse(f"it has more than {self._limits.max_entries:,} entries")
+            last = self._at >= end
+            if lines.endswith(b",\n") is last or lines.count(b"},\n") != count - last:
                 self._refuse("it is not laid out as a manifest: entries and commas do not fit")
-            items = self._json(b"[" + b"".join(lines).rstrip(b",\n") + b"]")
-            if len(items) != len(lines):
+            items = self._json(b"[" + lines.rstrip(b",\n") + b"]")
+            if len(items) != count:
                 self._refuse("it is not laid out as a manifest: not one entry a line")
             yield from items
         self._comma = self._line().endswith(b",\n")
 
-    def _batch(self, closing: tuple[bytes, ...]) -> tuple[list[bytes], bool]:
-        lines: list[bytes] = []
-        while len(lines) < _BATCH:
-            before = self._at
-            line = self._line()
-            if line in closing:
-                self._at = before
-                break
-            lines.append(line)
-        self._left -= len(lines)
-        if self._left < 0:
-            self._refuse(f"it has more than {self._limits.max_entries:,} entries")
-        return lines, not self._content.startswith(closing, self._at)
+    def _lines(self, end: int) -> bytes:
+        """Some whole lines before ``end``: about as much as is well taken apart at once."""
+        start = self._at
+        cut = end if end - start <= _BATCH else self._content.rfind(b"\n", start, start + _BATCH) + 1
+        if not cut:
+            return self._line()
+        self._at = cut
+        return self._content[start:cut]
 
     def _skipped(self, item: Any) -> Skipped:
         if not isinstance(item, dict) or item.keys() != {"path", "why"}:
