@@ -9,7 +9,7 @@ STAMP  := $(VENV)/.installed-$(shell cksum pyproject.toml | cut -d' ' -f1)
 APT    := apt-get -o DPkg::Lock::Timeout=120
 FUZZ_FOR ?= 60
 # Commands that the tests run beside Python's own packages.
-NEEDED := curl jq
+NEEDED := curl:curl jq:jq sshd:openssh-server
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -64,14 +64,15 @@ clean: ## Remove .venv, caches and builds.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-system: ## Install the commands the tests need (Debian and Ubuntu, as root), or name those missing.
-	@missing=; for tool in $(NEEDED); do command -v $$tool >/dev/null 2>&1 || missing="$$missing $$tool"; done; \
+system: ## Install the packages the tests need (Debian and Ubuntu, as root), or name those missing.
+	@missing=; for need in $(NEEDED); do \
+		PATH="$$PATH:/usr/sbin:/sbin" command -v "$${need%:*}" >/dev/null 2>&1 || missing="$$missing $${need#*:}"; done; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
 		echo "installing:$$missing"; \
 		$(APT) update -qq && DEBIAN_FRONTEND=noninteractive $(APT) install -y -qq --no-install-recommends $$missing; \
 	else \
-		echo "make: the tests need these commands, please install them:$$missing" >&2; exit 1; \
+		echo "make: the tests need these packages, please install them:$$missing" >&2; exit 1; \
 	fi
 
 # The environment itself. Made anew when it was left half made.

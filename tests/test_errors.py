@@ -41,6 +41,7 @@ from selfheal.errors import (
     QueueFullError,
     RateLimitedError,
     RegistryStoppedError,
+    ReplicationError,
     ResetNeededError,
     ResetRefusedError,
     RestoreError,
@@ -108,6 +109,7 @@ TOLD: list[tuple[SelfhealError, str]] = [
         ManifestRefusedError("hashes.json", "it has a component '..'", "../passwd"),
         "manifest hashes.json is refused: '../passwd': it has a component '..'. Nothing of it was used.",
     ),
+    (ReplicationError("far", "cannot list what is there"), "far: cannot list what is there."),
     (
         RestoreRefusedError("20261121T033000Z", ["there is not enough space", "the target is read-only"]),
         "restore of 20261121T033000Z was not begun, nothing was changed: there is not enough space; "

@@ -17,9 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from selfheal.backup import BackupStore, Section
-from selfheal.backup.replicating import Replica
 from selfheal.backup.replicating.naming import place_name
-from selfheal.backup.replicating.place import shown
 from selfheal.backup.retention import Retention
 from selfheal.backup.verifying import verify
 from selfheal.errors import (
@@ -30,6 +28,7 @@ from selfheal.errors import (
     NotFoundError,
     ReplicationError,
 )
+from selfheal.integrations.remote_files import replica_at, shown
 from selfheal.testing import FakeClock
 from tests.backup.rig import KEY, DiedError, found, store_at
 from tests.backup.trees import grow, look
@@ -78,7 +77,7 @@ def change(url: str, path: str, content: bytes | None) -> None:
 def test_what_comes_back_is_what_was_sent(tmp_path: Path, url: str, seed: int) -> None:
     """Every name, mode, time, link and byte, also where the place knows only plain files of plain names."""
     store, id = backed_up(tmp_path / "here", seed)
-    replica = Replica(url, clock=FakeClock())
+    replica = replica_at(url, clock=FakeClock())
 
     sent = replica.send(store, id)
 
@@ -95,7 +94,7 @@ def test_what_comes_back_is_what_was_sent(tmp_path: Path, url: str, seed: int) -
 def test_sent_again_nothing_is_written_twice(tmp_path: Path, url: str) -> None:
     """What is there and right is kept; what is damaged there is written anew."""
     store, id = backed_up(tmp_path / "here")
-    replica = Replica(url, clock=FakeClock())
+    replica = replica_at(url, clock=FakeClock())
     first = replica.send(store, id)
 
     again = replica.send(store, id)
@@ -113,7 +112,7 @@ def test_sent_again_nothing_is_written_twice(tmp_path: Path, url: str) -> None:
 def test_damage_there_is_found_and_named(tmp_path: Path, url: str, damage: str) -> None:
     """Each kind, and no other."""
     store, id = backed_up(tmp_path / "here")
-    replica = Replica(url, clock=FakeClock())
+    replica = replica_at(url, clock=FakeClock())
     replica.send(store, id)
     there = files_at(url)
     entry = next(one for one in store.manifest(id).sections[0].entries if one.type == "file" and one.size > 10)
@@ -146,7 +145,7 @@ def test_a_backup_that_is_damaged_here_is_no_copy_there(tmp_path: Path, url: str
     path = store.path(id) / "data" / "data" / entry.path
     os.chmod(path, 0o600)
     path.write_bytes(b"?" * entry.size)
-    replica = Replica(url, clock=FakeClock())
+    replica = replica_at(url, clock=FakeClock())
 
     with pytest.raises(ReplicationError, match="is damaged in the store here"):
         replica.send(store, id)
@@ -160,7 +159,7 @@ def test_cut_off_anywhere_it_is_no_copy_until_it_is_completed(tmp_path: Path, ur
     """At each step that a process may die at: not listed, not fetched; sent again, whole."""
     store, id = backed_up(tmp_path / "here")
     names: list[str] = []
-    Replica(f"{url}-all", clock=FakeClock(), step=names.append).send(store, id)
+    replica_at(f"{url}-all", clock=FakeClock(), step=names.append).send(store, id)
     assert names[-1] == "sent"
     for place in range(len(names)):
         there = f"{url}-{place}"
@@ -171,9 +170,9 @@ def test_cut_off_anywhere_it_is_no_copy_until_it_is_completed(tmp_path: Path, ur
                 raise DiedError(name)
 
         with pytest.raises(DiedError):
-            Replica(there, clock=FakeClock(), step=die).send(store, id)
+            replica_at(there, clock=FakeClock(), step=die).send(store, id)
         whole = names[place] == "sent"
-        replica = Replica(there, clock=FakeClock())
+        replica = replica_at(there, clock=FakeClock())
         assert replica.names() == ([id] if whole else [])
         replica.send(store, id)
         assert replica.names() == [id]
@@ -185,21 +184,21 @@ def test_another_backup_under_the_same_name_is_replaced(tmp_path: Path, url: str
     first, id = backed_up(tmp_path / "one", 1)
     second, same = backed_up(tmp_path / "two", 2)
     assert id == same
-    Replica(url, clock=FakeClock()).send(first, id)
+    replica_at(url, clock=FakeClock()).send(first, id)
 
     def look_there(step: str) -> None:
         if step not in ("sent", "manifest removed"):
-            assert Replica(url, clock=FakeClock()).names() == []
+            assert replica_at(url, clock=FakeClock()).names() == []
 
-    Replica(url, clock=FakeClock(), step=look_there).send(second, id)
-    damages = Replica(url, clock=FakeClock()).verify(id).damages
+    replica_at(url, clock=FakeClock(), step=look_there).send(second, id)
+    damages = replica_at(url, clock=FakeClock()).verify(id).damages
     assert {damage.kind for damage in damages} <= {"extra"}
 
 
 def test_the_sums_there_check_what_is_there(tmp_path: Path) -> None:
     """``sha256sum -c`` works at the place too, by the names that the files have there."""
     store, id = backed_up(tmp_path / "here")
-    Replica(f"file://{tmp_path / 'copies'}", clock=FakeClock()).send(store, id)
+    replica_at(f"file://{tmp_path / 'copies'}", clock=FakeClock()).send(store, id)
     run = subprocess.run(
         ["sha256sum", "--strict", "-c", "SHA256SUMS"], cwd=tmp_path / "copies" / id, capture_output=True, check=False
     )
@@ -214,7 +213,7 @@ def test_old_copies_go_the_manifest_first(tmp_path: Path, url: str) -> None:
     source.write_text("size = 3")
     clock = FakeClock()
     store = store_at(tmp_path / "backups", [Section("config", source)], clock=clock)
-    replica = Replica(url, clock=clock)
+    replica = replica_at(url, clock=clock)
     for _ in range(5):
         replica.send(store, store.create().id)
         clock.advance(86_400)
@@ -230,9 +229,9 @@ def test_old_copies_go_the_manifest_first(tmp_path: Path, url: str) -> None:
 def test_a_key_is_asked_for_there_too(tmp_path: Path, url: str) -> None:
     """A copy that somebody signed with another key is not believed and not fetched."""
     store, id = backed_up(tmp_path / "here", key=KEY)
-    Replica(url, clock=FakeClock(), key=KEY).send(store, id)
-    assert Replica(url, clock=FakeClock(), key=KEY).verify(id).signed
-    other = Replica(url, clock=FakeClock(), key=b"another key altogether")
+    replica_at(url, clock=FakeClock(), key=KEY).send(store, id)
+    assert replica_at(url, clock=FakeClock(), key=KEY).verify(id).signed
+    other = replica_at(url, clock=FakeClock(), key=b"another key altogether")
     assert other.verify(id).counts == {"manifest_tampered": 1}
     with pytest.raises(ManifestRefusedError):
         other.fetch(id, store_at(tmp_path / "back"))
@@ -241,7 +240,7 @@ def test_a_key_is_asked_for_there_too(tmp_path: Path, url: str) -> None:
 def test_what_is_there_already_is_not_fetched_over(tmp_path: Path, url: str) -> None:
     """A backup of that name in the store stays as it is."""
     store, id = backed_up(tmp_path / "here")
-    replica = Replica(url, clock=FakeClock())
+    replica = replica_at(url, clock=FakeClock())
     replica.send(store, id)
     with pytest.raises(BackupError, match="already"):
         replica.fetch(id, store)
@@ -252,10 +251,10 @@ def test_a_place_that_cannot_be_written_is_named_without_its_secrets(tmp_path: P
     """The error tells the place and what went wrong; no password is in it, in a name, or in a repr."""
     store, id = backed_up(tmp_path / "here")
     (tmp_path / "file").write_text("")
-    replica = Replica(f"file://{tmp_path / 'file'}", name="the file")
+    replica = replica_at(f"file://{tmp_path / 'file'}", name="the file")
     with pytest.raises(ReplicationError, match="^the file: cannot "):
         replica.send(store, id)
-    secret = Replica("nosuch://me:hunter2@host:1/copies?token=hunter3")
+    secret = replica_at("nosuch://me:hunter2@host:1/copies?token=hunter3")
     assert repr(secret) == "Replica('nosuch://host:1/copies')"
     with pytest.raises(ReplicationError) as caught:
         secret.list()
@@ -265,7 +264,7 @@ def test_a_place_that_cannot_be_written_is_named_without_its_secrets(tmp_path: P
 def test_without_fsspec_the_command_to_install_it_is_told(tmp_path: Path) -> None:
     """It is an extra, asked for when a place is first used."""
     with mock.patch.dict(sys.modules, {"fsspec": None}), pytest.raises(MissingExtraError, match=r"\[replication\]"):
-        Replica(f"file://{tmp_path}").list()
+        replica_at(f"file://{tmp_path}").list()
 
 
 def test_a_hole_stays_one(tmp_path: Path) -> None:
@@ -276,7 +275,7 @@ def test_a_hole_stays_one(tmp_path: Path) -> None:
         file.write(b"begin")
     store = store_at(tmp_path / "backups", [Section("data", tmp_path / "source")])
     id = store.create().id
-    replica = Replica(f"file://{tmp_path / 'copies'}", clock=FakeClock())
+    replica = replica_at(f"file://{tmp_path / 'copies'}", clock=FakeClock())
     replica.send(store, id)
     back = store_at(tmp_path / "back")
     replica.fetch(id, back)
@@ -288,7 +287,7 @@ def test_progress_is_told_to_the_end(tmp_path: Path, url: str) -> None:
     """How far sending and verifying are, in bytes and files."""
     store, id = backed_up(tmp_path / "here")
     told: list[Any] = []
-    replica = Replica(url, clock=FakeClock(), progress=told.append)
+    replica = replica_at(url, clock=FakeClock(), progress=told.append)
     replica.send(store, id)
     assert (told[-1].doing, told[-1].bytes <= told[-1].bytes_total) == ("sending", True)
     replica.verify(id)
@@ -297,8 +296,8 @@ def test_progress_is_told_to_the_end(tmp_path: Path, url: str) -> None:
 
 def test_no_address_is_none() -> None:
     """An empty one is refused at once."""
-    with pytest.raises(ConfigError, match=r"Replica\.url"):
-        Replica(" ")
+    with pytest.raises(ConfigError, match=r"replica_at\.url"):
+        replica_at(" ")
 
 
 def test_what_is_shown_of_an_address() -> None:

@@ -12,7 +12,7 @@ from selfheal.backup.paths import Below, open_root, remove_tree, sync_file_syste
 from selfheal.backup.progress import Progress
 from selfheal.backup.records import BackupRecord
 from selfheal.backup.replicating.naming import place_name
-from selfheal.backup.replicating.place import Place
+from selfheal.backup.replicating.places import Files
 from selfheal.backup.restoring.staging import stage
 from selfheal.backup.storage import PARTIAL, write_file
 from selfheal.backup.store import BackupStore
@@ -33,7 +33,7 @@ class Downloads:
         scratch: where they are kept while they are open, without a name.
     """
 
-    def __init__(self, place: Place, above: str, scratch: Path) -> None:
+    def __init__(self, place: Files, above: str, scratch: Path) -> None:
         self._place, self._above, self._scratch = place, above, scratch
 
     def open(self, path: str) -> int:
@@ -60,7 +60,7 @@ class Downloads:
 
 
 def fetched(
-    place: Place,
+    place: Files,
     store: BackupStore,
     manifest: Manifest,
     content: bytes,
@@ -107,7 +107,7 @@ def fetched(
 
 def _fill(
     tree: Below,
-    place: Place,
+    place: Files,
     scratch: Path,
     manifest: Manifest,
     content: bytes,

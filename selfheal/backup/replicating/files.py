@@ -15,7 +15,7 @@ from selfheal.backup.hashing import CHUNK
 from selfheal.backup.paths import Below
 from selfheal.backup.progress import Teller
 from selfheal.backup.replicating.naming import place_name
-from selfheal.backup.replicating.place import Place
+from selfheal.backup.replicating.places import Files
 from selfheal.backup.sums import sums_bytes
 from selfheal.backup.writing import manifest_digest
 from selfheal.errors import ReplicationError
@@ -26,13 +26,16 @@ class Sending:
 
     Args:
         place: where to.
+        name: what people know it by.
         id: of the backup.
         there: the files of it that are there already, with their sizes.
         step: called with a name before each change.
     """
 
-    def __init__(self, place: Place, id: str, there: Mapping[str, int], step: Callable[[str], object]) -> None:
-        self._place, self._id, self._there, self._step = place, id, there, step
+    def __init__(
+        self, place: Files, name: str, id: str, there: Mapping[str, int], step: Callable[[str], object]
+    ) -> None:
+        self._place, self._name, self._id, self._there, self._step = place, name, id, there, step
         self.written = self.kept = self.bytes = 0
 
     def file(self, tree: Below, section: SectionManifest, entry: Entry, teller: Teller) -> None:
@@ -48,11 +51,9 @@ class Sending:
         digest = hashlib.sha256()
         self._place.write(path, _hashed(_local(tree, entry.path), digest), teller.add_bytes)
         if digest.hexdigest() != entry.digest:
-            raise ReplicationError(
-                self._place.name, f"{entry.path!a} is damaged in the store here: it was not sent whole"
-            )
+            raise ReplicationError(self._name, f"{entry.path!a} is damaged in the store here: it was not sent whole")
         if self._digest(path) != entry.digest:
-            raise ReplicationError(self._place.name, f"what arrived of {entry.path!a} is not what was sent")
+            raise ReplicationError(self._name, f"what arrived of {entry.path!a} is not what was sent")
         self.written += 1
         self.bytes += entry.size
         teller.add_file()
@@ -63,7 +64,7 @@ class Sending:
         self._step(name)
         self._place.write(path, iter([content]))
         if b"".join(self._place.read(path)) != content:
-            raise ReplicationError(self._place.name, f"what arrived of {name} is not what was sent")
+            raise ReplicationError(self._name, f"what arrived of {name} is not what was sent")
 
     def _digest(self, path: str) -> str:
         digest = hashlib.sha256()
@@ -84,7 +85,7 @@ def contents(section: SectionManifest) -> Iterator[Entry]:
 
 
 def look(
-    place: Place, manifest: Manifest, section: SectionManifest, entry: Entry, size: int | None
+    place: Files, manifest: Manifest, section: SectionManifest, entry: Entry, size: int | None
 ) -> tuple[list[Damage], int]:
     """What is wrong with one file there, and how many bytes of it were read; ``size`` is what the place says."""
     if size is None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import attrs
 
@@ -25,12 +26,12 @@ from selfheal.backup.progress import Progress, Teller
 from selfheal.backup.records import BackupRecord
 from selfheal.backup.replicating.fetching import fetched
 from selfheal.backup.replicating.files import Sending, contents, inside, look, sums_there
-from selfheal.backup.replicating.place import Place, shown
+from selfheal.backup.replicating.places import Files
 from selfheal.backup.retention import Kept, Retention
 from selfheal.backup.store import BackupStore
 from selfheal.backup.writing import manifest_digest
 from selfheal.clock import SYSTEM_CLOCK, Clock
-from selfheal.errors import ConfigError, ManifestRefusedError, NotFoundError
+from selfheal.errors import ManifestRefusedError, NotFoundError, ReplicationError
 
 logger = logging.getLogger("selfheal.backup")
 
@@ -65,7 +66,7 @@ class Sent:
 
 
 class Replica:
-    """A place for copies of backups: any address that fsspec knows.
+    """A place for copies of backups; :func:`selfheal.integrations.remote_files.replica_at` makes one of an address.
 
     A copy is written file by file; each is read back and its digest compared with the manifest. The manifest comes
     last: what has none is no copy, and is completed when it is sent again, without what is right being written twice.
@@ -73,38 +74,32 @@ class Replica:
     when it is fetched, with holes where there are zeros.
 
     Args:
-        url: ``file:///mnt/copies``, ``sftp://host/copies``, ``s3://bucket/copies`` and so on.
-        name: what people know it by; by default the address without user, password and query.
+        connect: gives the files there; called when they are first needed, and again when they do not answer.
+        name: what people know it by.
         key: what manifests must be signed with; without one a signature is not looked at.
         limits: what is accepted in a manifest.
-        options: for the file system of the address: see fsspec. Secrets belong here, not in the address.
         progress: called now and then with how far it is; what it raises ends the work.
         clock: the time.
         step: for tests: called with a name before each change at the place.
-
-    Raises:
-        ConfigError: if there is no address.
     """
 
     def __init__(
         self,
-        url: str,
+        connect: Callable[[], Files],
+        name: str,
         *,
-        name: str = "",
         key: bytes | None = None,
         limits: ManifestLimits | None = None,
-        options: Mapping[str, Any] | None = None,
         progress: Callable[[Progress], object] | None = None,
         clock: Clock = SYSTEM_CLOCK,
         step: Callable[[str], object] = _nothing,
     ) -> None:
-        if not url.strip():
-            raise ConfigError("Replica.url", url, "an address as fsspec has them, such as file:///mnt/copies")
-        self.name = name or shown(url)
+        self.name = name
         self.progress = progress
-        self._url, self._options = url, dict(options or {})
+        self._connect = connect
         self._key, self._limits = key, limits or ManifestLimits()
         self._clock, self._step = clock, step
+        self._kept: tuple[int, Files] | None = None
 
     def __repr__(self) -> str:
         return f"Replica({self.name!r})"
@@ -146,7 +141,7 @@ class Replica:
         if MANIFEST_NAME in there and b"".join(place.read(place.path(id, MANIFEST_NAME))) != content:
             self._step("manifest removed")
             place.remove(place.path(id, MANIFEST_NAME))  # another backup of this name: not whole until this one is
-        sending = Sending(place, id, there, self._step)
+        sending = Sending(place, self.name, id, there, self._step)
         for section in manifest.sections:
             teller = Teller(self.progress, "sending", section.name, section.files, section.size)
             with Below.at(store.path(id) / DATA_NAME / section.name) as tree:
@@ -225,10 +220,20 @@ class Replica:
             place.remove_directory(place.path(id))
         return gone
 
-    def _place(self) -> Place:
-        return Place(self._url, self.name, self._options)
+    def _place(self) -> Files:
+        """The place, by the connection there is, if it answers and is of this process."""
+        kept, self._kept = self._kept, None
+        if kept is not None and kept[0] == os.getpid():
+            place = kept[1]
+            with contextlib.suppress(ReplicationError):
+                place.directories()
+                self._kept = kept
+                return place
+        place = self._connect()
+        self._kept = (os.getpid(), place)
+        return place
 
-    def _need(self, place: Place, id: str) -> None:
+    def _need(self, place: Files, id: str) -> None:
         if order_of(id) is None or MANIFEST_NAME not in place.files(id):
             raise NotFoundError(f"complete copy at {self.name} of backup", id, self.names())
 
@@ -239,7 +244,7 @@ class Replica:
             raise ManifestRefusedError(where, f"it is that of the backup {manifest.id}")
         return manifest
 
-    def _listed(self, place: Place, name: str) -> BackupRecord | None:
+    def _listed(self, place: Files, name: str) -> BackupRecord | None:
         path = place.path(name, MANIFEST_NAME)
         created = time_of(name) or 0.0
         try:
@@ -256,7 +261,7 @@ class Replica:
             name, head["created"], where, totals["files"], totals["size"], totals["skipped"], totals["unstable"]
         )
 
-    def _compared(self, place: Place, manifest: Manifest, content: bytes) -> Compared:
+    def _compared(self, place: Files, manifest: Manifest, content: bytes) -> Compared:
         there = place.files(manifest.id)
         damages: list[Damage] = []
         files = size = 0

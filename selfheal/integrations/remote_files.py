@@ -1,18 +1,24 @@
-"""A directory at an address that fsspec knows: its files, one by one, and what went wrong there in words."""
+"""Copies of backups at any address that fsspec knows: ``pip install 'selfheal-kit[replication]'``.
+
+Nothing of fsspec is loaded before a place is first used.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from selfheal.errors import MissingExtraError, ReplicationError, SelfhealError
+from selfheal.backup import ManifestLimits, Progress
+from selfheal.backup.replicating import Replica
+from selfheal.clock import SYSTEM_CLOCK, Clock
+from selfheal.errors import ConfigError, MissingExtraError, ReplicationError, SelfhealError
 from selfheal.redaction import scrub
 
 CHUNK = 1024 * 1024
-_NO_CACHE = {"use_listings_cache": False, "skip_instance_cache": True}
 
 
 def shown(url: str) -> str:
@@ -26,10 +32,11 @@ def shown(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}" if parts.scheme else parts.path
 
 
-class Place:
+class RemoteFiles:
     """Files at an address. Not safe from several threads.
 
-    fsspec's own ways to copy trees are not used: they follow links, nest what is copied twice, and lose what failed.
+    What went wrong is told in words, with the name of the place and without secrets. fsspec's own ways to copy trees
+    are not used: they follow links, nest what is copied twice, and lose what failed.
 
     Args:
         url: as fsspec has them.
@@ -50,7 +57,7 @@ class Place:
         self._url = url
         self._made: set[str] = set()
         with self.words("reach"):
-            self._fs, root = fsspec.core.url_to_fs(url, **_NO_CACHE, **options)
+            self._fs, root = fsspec.core.url_to_fs(url, skip_instance_cache=True, **options)
             self.root = str(root).rstrip("/")
 
     @contextlib.contextmanager
@@ -75,6 +82,7 @@ class Place:
     def directories(self) -> list[str]:
         """The names of directories right there; none where there is nothing yet."""
         with self.words("list what is there"):
+            self._fs.invalidate_cache()
             try:
                 found = self._fs.ls(self.root, detail=True)
             except FileNotFoundError:
@@ -87,6 +95,7 @@ class Place:
         """All files below a directory, by path relative to it, with their sizes."""
         above = self.path(*parts)
         with self.words(f"list {'/'.join(parts)}"):
+            self._fs.invalidate_cache()
             try:
                 found = self._fs.find(above, detail=True)
             except FileNotFoundError:
@@ -147,3 +156,40 @@ class Place:
         with self.words(f"remove {path[len(self.root) + 1 :]}"), contextlib.suppress(FileNotFoundError):
             if self._fs.isdir(path):
                 self._fs.rm(path, recursive=True)
+
+
+def _no_fault(step: str) -> None:
+    """Nothing goes wrong here."""
+
+
+def replica_at(
+    url: str,
+    *,
+    name: str = "",
+    key: bytes | None = None,
+    limits: ManifestLimits | None = None,
+    options: Mapping[str, Any] | None = None,
+    progress: Callable[[Progress], object] | None = None,
+    clock: Clock = SYSTEM_CLOCK,
+    step: Callable[[str], object] = _no_fault,
+) -> Replica:
+    """A place for copies of backups. Nothing is connected to before it is used.
+
+    Args:
+        url: ``file:///mnt/copies``, ``sftp://host/copies``, ``s3://bucket/copies`` and so on.
+        name: what people know it by; by default the address without user, password and query.
+        key: what manifests must be signed with; without one a signature is not looked at.
+        limits: what is accepted in a manifest.
+        options: for the file system of the address: see fsspec. Secrets belong here, not in the address.
+        progress: called now and then with how far it is; what it raises ends the work.
+        clock: the time.
+        step: for tests: called with a name before each change at the place.
+
+    Raises:
+        ConfigError: if there is no address.
+    """
+    if not url.strip():
+        raise ConfigError("replica_at.url", url, "an address as fsspec has them, such as file:///mnt/copies")
+    told, given = name or shown(url), dict(options or {})
+    connect = functools.partial(RemoteFiles, url, told, given)
+    return Replica(connect, told, key=key, limits=limits, progress=progress, clock=clock, step=step)
