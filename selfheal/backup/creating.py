@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from selfheal.backup.entries import DATA_NAME, MANIFEST_NAME, SUMS_NAME, Manifest, ManifestLimits, SectionManifest
-from selfheal.backup.naming import id_at
+from selfheal.backup.naming import id_at, order_of
 from selfheal.backup.paths import Below, open_root, remove_tree, sync_file_system
 from selfheal.backup.progress import Progress, Teller
-from selfheal.backup.records import BackupRecord
+from selfheal.backup.records import BackupRecord, read_records
 from selfheal.backup.scanning import Scan, scan_directory, scan_file
 from selfheal.backup.section_copy import SectionCopy
 from selfheal.backup.sections import Section
@@ -98,9 +98,7 @@ class Creation:
         store = self._store
         begun, created = store.clock.monotonic(), float(store.clock.wall())
         names = store.names()
-        number = 1
-        while (name := id_at(created, number)) in names:
-            number += 1
+        name = self._new_name(created, names)
         root = open_root(store.directory)
         partial = PARTIAL + name
         try:
@@ -127,6 +125,13 @@ class Creation:
             store.clock.monotonic() - begun,
             tuple(self._problems),
         )
+
+    def _new_name(self, created: float, names: list[str]) -> str:
+        """A name after all of the same second, those among them that were verified and are removed."""
+        second = order_of(id_at(created))
+        taken = [order_of(name) for name in (*names, *(record.id for record in read_records(self._store.directory)))]
+        same = [order[1] for order in taken if order is not None and second is not None and order[0] == second[0]]
+        return id_at(created, max(same, default=0) + 1)
 
     def _put_in_place(self, root: int, partial: str, name: str) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -417,6 +418,23 @@ def test_a_death_at_each_step(tmp_path: Path, source: Path, step: str) -> None:
     first.create()
     assert all(verify(first, name, record=False).ok for name in first.names())
     assert not [name for name in os.listdir(tmp_path / "store") if name.startswith((".partial", ".removing"))]
+
+
+def test_a_name_is_never_given_twice(tmp_path: Path, source: Path) -> None:
+    """Not within one second either, when an earlier one is removed meanwhile: the newest stays the last, and sound."""
+    store = store_at(tmp_path / "store", [Section("data", source)])
+    first, second = store.create(), store.create()
+    (source / "a").write_text("other")
+    shutil.rmtree(first.path)
+    third = store.create()
+    assert verify(store, third.id).ok
+    shutil.rmtree(third.path)
+    (source / "a").write_text("another")
+    fourth = store.create()
+
+    assert [one.id.partition("Z")[2] for one in (first, second, third, fourth)] == ["", "-2", "-3", "-4"]
+    assert store.get().id == fourth.id
+    assert verify(store).ok
 
 
 def test_what_was_half_removed_is_removed(tmp_path: Path, source: Path) -> None:
