@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import attrs
 
+from selfheal.backup.entries import ManifestLimits
 from selfheal.backup.progress import Progress
 from selfheal.backup.retention import Retention
 from selfheal.backup.sections import Section
@@ -126,6 +127,8 @@ class BackupSettings:
         limits: how old things may become.
         night: when backups are made by themselves.
         places: where copies are kept.
+        links_out: accept symbolic links that lead out of their section, absolute ones among them.
+        case_collisions: accept names that differ in nothing but case.
         directory: in which relative paths begin; that of the file.
     """
 
@@ -138,6 +141,8 @@ class BackupSettings:
     limits: BackupLimits = attrs.field(factory=BackupLimits)
     night: NightSettings = attrs.field(factory=NightSettings)
     places: tuple[PlaceSettings, ...] = ()
+    links_out: bool = False
+    case_collisions: bool = False
     directory: str = "."
 
     def path(self, told: str) -> Path:
@@ -195,8 +200,15 @@ class BackupSettings:
             ConfigError: if the key cannot be had.
         """
         sections = [hooks.get(name, section) for name, section in self._sections().items()]
+        limits = ManifestLimits(links_out=self.links_out, case_collisions=self.case_collisions)
         return BackupStore(
-            self.path(self.store), sections, clock=clock, events=events, key=self.key(), progress=progress
+            self.path(self.store),
+            sections,
+            clock=clock,
+            events=events,
+            key=self.key(),
+            limits=limits,
+            progress=progress,
         )
 
     def _sections(self) -> dict[str, Section]:

@@ -10,7 +10,7 @@ import pytest
 
 from selfheal.backup.sections import Section
 from selfheal.backup.settings import backup_settings, load_backup_settings
-from selfheal.errors import ConfigError, InvalidConfigError
+from selfheal.errors import ConfigError, InvalidConfigError, SectionRefusedError
 
 WHOLE = """
 version = 1
@@ -134,3 +134,15 @@ def test_where_copies_are_is_in_no_repr() -> None:
     """An address may hold a password that does not belong there."""
     settings = backup_settings({"version": 1, "store": "b", "places": [{"name": "a", "url": "ftp://me:secret@host"}]})
     assert "secret" not in repr(settings)
+
+
+def test_links_that_lead_out_are_accepted_if_that_is_said(tmp_path: Path) -> None:
+    """A source with an absolute link is refused, and backed up with ``links_out = true``."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "zone").symlink_to("/usr/share/zoneinfo/UTC")
+    told = {"version": 1, "store": "backups", "sections": [{"name": "config", "path": "etc"}]}
+    with pytest.raises(SectionRefusedError, match="zone"):
+        backup_settings(told, directory=tmp_path).open_store().create()
+    store = backup_settings({**told, "links_out": True}, directory=tmp_path).open_store()
+    id = store.create().id
+    assert (store.path(id) / "data" / "config" / "zone").readlink() == Path("/usr/share/zoneinfo/UTC")
