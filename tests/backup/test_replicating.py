@@ -91,6 +91,22 @@ def test_what_comes_back_is_what_was_sent(tmp_path: Path, url: str, seed: int) -
     assert verify(back, id).ok
 
 
+def test_what_is_there_is_listed(tmp_path: Path, url: str) -> None:
+    """Each copy with what its manifest says of it; one whose manifest is none with what is the matter."""
+    store, id = backed_up(tmp_path / "here")
+    replica = replica_at(url, clock=FakeClock())
+    assert replica.list() == ()
+
+    sent = replica.send(store, id)
+    (listed,) = replica.list()
+    made = store.get(id)
+    assert (listed.id, listed.created, listed.damage) == (sent.id, made.created, "")
+    assert (listed.files, listed.size, listed.skipped) == (made.files, made.size, made.skipped)
+
+    change(url, f"{id}/hashes.json", b"{}\n")
+    assert "is refused" in replica.list()[0].damage
+
+
 def test_sent_again_nothing_is_written_twice(tmp_path: Path, url: str) -> None:
     """What is there and right is kept; what is damaged there is written anew."""
     store, id = backed_up(tmp_path / "here")

@@ -248,7 +248,7 @@ class Replica:
         path = place.path(name, MANIFEST_NAME)
         created = time_of(name) or 0.0
         try:
-            line = b"".join(place.read(path)).partition(b"\n")[0]
+            line = b"".join(b"".join(place.read(path)).partition(b"\n")[:2])
         except FileNotFoundError:
             return None
         try:
