@@ -22,7 +22,7 @@ def add_to(commands: Any) -> None:
     """Add the command to the subparsers of the command line."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "backup",
-        help="make, verify, restore, list, compare, prune and replicate backups",
+        help="make, verify, list, compare, restore, prune and replicate backups",
         description="Backups: made, proven, put back. Each command has a --help of its own.",
         epilog=_epilog(0, 1, 2, 3),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -37,7 +37,10 @@ def run(name: str, chosen: argparse.Namespace) -> int:
     from selfheal.cli.backup.commands import COMMANDS
     from selfheal.cli.backup.running import run_work
 
-    return run_work(COMMANDS[name], chosen)
+    try:
+        return run_work(COMMANDS[name], chosen)
+    except SystemExit as end:  # the parser has said which arguments do not go together
+        return end.code if isinstance(end.code, int) else 1
 
 
 def _epilog(*codes: int, then: str = "") -> str:
@@ -216,8 +219,9 @@ def _replicate(parts: Any) -> None:
     parser = _command(
         parts,
         "replicate",
-        "copy backups to other places, and back",
-        "Copy a backup to the places of the settings, and read back there what was written.",
+        "copy a backup elsewhere; verify, list, fetch copies",
+        "Copy a backup to the places of the settings, and read back there what was written. Or, of the copies that\n"
+        "are there: verify, list, or fetch one.",
         _epilog(0, 1, 2, 3),
     )
     _which(parser)
@@ -227,7 +231,7 @@ def _replicate(parts: Any) -> None:
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--verify", action="store_true", help="read every byte of the copies there again")
     group.add_argument("--list", action="store_true", help="list what is there")
-    group.add_argument("--fetch", metavar="ID", help="bring a backup back into the store, from the one place named")
+    group.add_argument("--fetch", metavar="ID", help="bring a copy, or the latest, back into the store")
 
 
 def pair(form: str) -> Callable[[str], tuple[str, str]]:

@@ -9,6 +9,7 @@ from selfheal.cli.backup.creating import create
 from selfheal.cli.backup.differing import diff
 from selfheal.cli.backup.listing import list_backups
 from selfheal.cli.backup.pruning import prune
+from selfheal.cli.backup.replicating import replicate
 from selfheal.cli.backup.restoring import restore
 from selfheal.cli.backup.running import Work
 from selfheal.cli.backup.verifying import verify
@@ -19,6 +20,7 @@ COMMANDS: Mapping[str, Work] = {
     "init": init,
     "list": list_backups,
     "prune": prune,
+    "replicate": replicate,
     "restore": restore,
     "verify": verify,
 }

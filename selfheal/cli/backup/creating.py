@@ -16,7 +16,7 @@ from selfheal.cli.backup.page import Page
 from selfheal.cli.backup.pruning import tell_pruned
 from selfheal.cli.backup.running import DONE, FAILED
 from selfheal.cli.backup.showing import Tell, showing
-from selfheal.cli.backup.verifying import tell_verification, verified
+from selfheal.cli.backup.verifying import tell_local, verified
 from selfheal.errors import BackupError, NotFoundError, SelfhealError
 
 
@@ -61,7 +61,7 @@ def _names(store: BackupStore) -> list[str]:
 
 def _prove(page: Page, found: Opened, made: BackupRecord, tell: Tell | None) -> int:
     verification, report = verified(found.store, made.id, "deep", tell)
-    return tell_verification(page, verification, report)
+    return tell_local(page, verification, report)
 
 
 def _pruned(page: Page, store: BackupStore, settings: BackupSettings) -> int:

@@ -21,6 +21,8 @@ class Page:
     def __init__(self) -> None:
         self.data: dict[str, Any] = {}
         """The document."""
+        self.errors: list[str] = []
+        """What could not be done although other things could, for stderr."""
         self._lines: list[str] = []
 
     def say(self, *lines: str) -> None:

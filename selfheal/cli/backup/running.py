@@ -48,28 +48,29 @@ def run_work(work: Work, chosen: argparse.Namespace) -> int:
     page = Page()
     try:
         with _noticing():
-            code, errors = _attempt(work, chosen, page)
-        return _write(page, chosen, code, errors)
+            code = _attempt(work, chosen, page)
+        return _write(page, chosen, code)
     except KeyboardInterrupt:  # a second time: at once
         return FAILED
 
 
-def _attempt(work: Work, chosen: argparse.Namespace, page: Page) -> tuple[int, list[str]]:
+def _attempt(work: Work, chosen: argparse.Namespace, page: Page) -> int:
     try:
-        return work(chosen, page), []
+        return work(chosen, page)
     except InvalidConfigError as error:
         source = f"{error.source}: " if error.source else ""
-        return FAILED, [f"{source}{problem}" for problem in error.problems]
-    except (SelfhealError, CannotError) as error:
-        return FAILED, [str(error)]
-    except OSError as error:
-        return FAILED, [words(error)]
+        page.errors += [f"{source}{problem}" for problem in error.problems]
+    except (SelfhealError, CannotError, OSError) as error:
+        page.errors.append(words(error))
     except KeyboardInterrupt as interrupt:
-        return FAILED, [str(interrupt) or "interrupted"]
+        page.errors.append(str(interrupt) or "interrupted")
+    return FAILED
 
 
-def words(error: OSError) -> str:
-    """An error of the system as a sentence: with its file, and without its number."""
+def words(error: Exception) -> str:
+    """An error as a sentence: one of the system with its file, and without its number."""
+    if not isinstance(error, OSError):
+        return str(error)
     why = error.strerror or str(error)
     return why if error.filename is None else f"{os.fsdecode(error.filename)}: {why}"
 
@@ -80,19 +81,19 @@ def complain(*lines: str) -> None:
     sys.stderr.flush()
 
 
-def _write(page: Page, chosen: argparse.Namespace, code: int, errors: list[str]) -> int:
+def _write(page: Page, chosen: argparse.Namespace, code: int) -> int:
     if chosen.json:
         page.data = {
             "ok": code == DONE,
             "exit_code": code,
-            **({"error": "; ".join(errors)} if errors else {}),
+            **({"error": "; ".join(page.errors)} if page.errors else {}),
         } | page.data
     try:
         sys.stdout.write(page.document() if chosen.json else page.text())
         sys.stdout.flush()
     except BrokenPipeError:  # who reads has seen enough, as ``head`` does; what was found stays what it is
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    complain(*errors)
+    complain(*page.errors)
     return code
 
 

@@ -54,7 +54,7 @@ class Standing:
         Raises:
             RestoreStuckError: if its record cannot be read.
         """
-        return RestoreJournal(self.directory).read()
+        return RestoreJournal(self.directory).read() if self.directory.is_dir() else None
 
     def make(self) -> None:
         """Make the directory, for its owner alone.

@@ -50,7 +50,7 @@ def verify(chosen: argparse.Namespace, page: Page) -> int:
                 raise CannotError(
                     f"every byte of it is right, and yet it could not be restored aside: {error.why}"
                 ) from error
-    return tell_verification(page, verification, report)
+    return tell_local(page, verification, report)
 
 
 def verified(
@@ -129,9 +129,17 @@ class Drilling:
         return places
 
 
-def tell_verification(page: Page, verification: Verification, report: Path | None) -> int:
+def tell_local(page: Page, verification: Verification, report: Path | None) -> int:
+    """Say what was found in this store, and where the report is; give the exit code."""
+    code = tell_verification(page, verification)
+    page.data["verification"]["report"] = None if report is None else str(report)
+    page.say("no report could be written" if report is None else f"report: {report}")
+    return code
+
+
+def tell_verification(page: Page, verification: Verification) -> int:
     """Say what was found; give the exit code."""
-    page.data["verification"] = as_data(verification) | {"report": None if report is None else str(report)}
+    page.data["verification"] = as_data(verification)
     number = len(verification.damages)
     if verification.ok:
         page.say(f"backup {verification.id}: sound")
@@ -140,9 +148,8 @@ def tell_verification(page: Page, verification: Verification, report: Path | Non
         page.say(f"backup {verification.id}: DAMAGED, {count(number, 'thing')} not as written: {kinds}")
         page.table(_HEAD, map(_row, verification.damages[:SHOWN]))
         if number > SHOWN:
-            page.say(f"and {number - SHOWN:,} more: all are named with --json and in the report beside this one")
+            page.say(f"and {number - SHOWN:,} more: all of them are named with --json")
     page.say(_looked_at(verification))
-    page.say("no report could be written" if report is None else f"report: {report}")
     return DONE if verification.ok else DIFFERS
 
 
