@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -27,6 +28,8 @@ REPORT = "anomaly_detection_report_latest"
 MOST_ALERTS = 100
 MOST_BYTES = 1_000_000
 MOST_PLOTS = 8
+TELL_EVERY = 60.0
+"""Seconds after which open alerts are written anew. A reader takes what is older than five minutes for over."""
 LONGEST_NAME = 1000
 """Names beyond it are refused by the reader of alerts."""
 
@@ -52,6 +55,7 @@ class Keeper:
         self.problems: dict[str, str] = {}
         self._clock = clock
         self._own: Journal | None = None
+        self._told_at = -math.inf
         if self.directory is not None:
             try:
                 self.directory.mkdir(parents=True, exist_ok=True)
@@ -110,16 +114,25 @@ class Keeper:
         return True
 
     def alerts(self, alerts: Iterable[Alert]) -> None:
-        """Leave the open alerts for a healer in another process: the worst, if they are too many."""
+        """Leave the open alerts for a healer in another process: the worst, if they are too many.
+
+        Each with the time of now: how old one is there says how long ago it was known to hold.
+        """
         if self.directory is None:
             return
-        chosen = _fitting(saving.published(alerts, MOST_ALERTS))
+        self._told_at = wall = self._clock.wall()
+        chosen = _fitting([attrs.evolve(one, at=wall) for one in saving.published(alerts, MOST_ALERTS)])
         try:
             write_alerts(self.directory / FILE_NAME, chosen, clock=self._clock)
         except OSError as error:
             self._failed("alerts", error)
         else:
             self.problems.pop("alerts", None)
+
+    def keep_telling(self, alerts: Sequence[Alert]) -> None:
+        """Write what is open anew, if it was not for a while: a reader takes what is old for over."""
+        if alerts and not 0.0 <= self._clock.wall() - self._told_at < TELL_EVERY:
+            self.alerts(alerts)
 
     def plots(self, curves: Mapping[str, Curve]) -> dict[str, str]:
         """Draw what there is to be seen; fingerprint to the name of the file."""

@@ -171,6 +171,7 @@ class Monitor:
         self._ticks += 1
         self._teller.flush()
         self._teller.recheck(t)
+        self._keeper.keep_telling(self._teller.alerts)
         self._hand_on(kept)
 
     def detect(self) -> int:

@@ -303,3 +303,25 @@ def test_too_many_or_too_large_alerts_leave_the_worst(tmp_path: Path) -> None:
     assert [alert["target"] for alert in alerts if alert["kind"] == "bad"] == ["db"]
     assert all(isinstance(event, Alert) for event in monitor.open)
     monitor.close()
+
+
+def test_what_is_open_for_long_does_not_grow_old_in_the_file(tmp_path: Path) -> None:
+    """A healer that starts an hour later finds it fresh, and since when it is so; what is over is not told anew."""
+    clock = FakeClock()
+    monitor, _ = life(tmp_path, clock, learners=())
+    file = tmp_path / "anomaly_alert_latest.json"
+    monitor.observe("queue_depth", 500.0, "jobs")
+    [first] = json.loads(file.read_text())["alerts"]
+    for _ in range(360):
+        clock.advance(10.0)
+        monitor.observe("queue_depth", 500.0, "jobs")
+        monitor.tick()
+    [later] = json.loads(file.read_text())["alerts"]
+    assert clock.wall() - later["at"] < 300.0
+    assert later["labels"]["since"] == first["labels"]["since"]
+    monitor.observe("queue_depth", 5.0, "jobs")
+    file.unlink()
+    clock.advance(3600.0)
+    monitor.tick()
+    assert not file.exists()
+    monitor.close()
