@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from selfheal.backup import BackupStore, Section, verify
+from selfheal.backup import BackupStore, Retention, Section, prune, verify
+from selfheal.testing import FakeClock
 from tests.backup.test_creating import STEPS
 from tests.backup.trees import grow, look
 
 ROOT = Path(__file__).parent.parent.parent
-LONG = bool(os.environ.get("SELFHEAL_LONG"))
 
 
 def _start(*words: object) -> subprocess.Popen[str]:
@@ -65,13 +65,13 @@ def test_killed_at_each_step(tmp_path: Path, step: str) -> None:
     assert look(source) == before
 
 
-@pytest.mark.timeout(600 if not LONG else 7_200)
-def test_killed_at_any_time(tmp_path: Path) -> None:
+@pytest.mark.timeout(600)
+def test_killed_at_any_time(tmp_path: Path, long_run: bool) -> None:
     """SIGKILL at random times while backups are made, again and again: all that are there are sound each time."""
     source = _source(tmp_path)
     store = BackupStore(tmp_path / "store", [Section("data", source)])
     rng = random.Random(23)
-    for _ in range(120 if LONG else 6):
+    for _ in range(120 if long_run else 6):
         host = _start(tmp_path / "store", source)
         assert host.stdout is not None
         assert host.stdout.readline() == "begun\n"
@@ -86,6 +86,63 @@ def test_killed_at_any_time(tmp_path: Path) -> None:
             shutil.rmtree(store.path(name))
     store.create()
     _sound(store)
+
+
+PRUNER = """
+import sys
+from selfheal.backup import BackupStore, Retention, prune
+def step(name):
+    print(name, flush=True)
+    sys.stdin.readline()
+prune(BackupStore(sys.argv[1], step=step), Retention(daily=1, weekly=0, monthly=0))
+"""
+
+
+@pytest.mark.timeout(600)
+def test_killed_while_old_ones_are_removed(tmp_path: Path) -> None:
+    """SIGKILL at each step: what is listed is sound, the newest and the proven one stay, the next one finishes."""
+    source = _source(tmp_path)
+    made = tmp_path / "made"
+    clock = FakeClock()
+    store = BackupStore(made, [Section("data", source)], clock=clock)
+    for _ in range(4):
+        store.create()
+        clock.advance(86_400)
+    first, *_, newest = store.names()
+    assert verify(store, first).ok
+    place = 0
+    while True:
+        room = tmp_path / f"killed-{place}"
+        subprocess.run(["cp", "-a", made, room], check=True)
+        ended = _pruned(room, place)
+        copy = BackupStore(room)
+        assert {first, newest} <= set(copy.names())
+        _sound(copy)
+        prune(copy, Retention(daily=1, weekly=0, monthly=0))
+        assert copy.names() == [first, newest]
+        if ended:
+            break
+        place += 1
+    assert place >= 6
+
+
+def _pruned(room: Path, place: int) -> bool:
+    """Remove in a process of its own, killed when it is about to take a step; tell whether it came to its end."""
+    with subprocess.Popen(
+        [sys.executable, "-c", PRUNER, str(room)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for _ in range(place):
+            if not process.stdout.readline():
+                return process.wait(60) == 0
+            process.stdin.write("\n")
+            process.stdin.flush()
+        ended = not process.stdout.readline()
+        if not ended:
+            process.kill()
+        process.wait(60)
+    return ended
 
 
 LIMITED = """
