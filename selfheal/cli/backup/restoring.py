@@ -74,7 +74,8 @@ def _restore(chosen: argparse.Namespace, page: Page, found: Opened, standing: St
                 *plan.as_text().split("\n"),
                 "",
                 f"What differs now from the backup: {again}" if found.settings else "",
-                "Stop the service first: what it writes to these targets from now on is lost.",
+                "What is in these places and not in the backup is not there afterwards.",
+                "Stop the service first: what it writes there from now on is lost.",
             ],
             "restore it",
         )
@@ -166,10 +167,10 @@ def _confirmed(id: str, plan: list[str], what: str) -> None:
         raise CannotError(
             f"nothing was changed: there is no terminal to ask on. Look at it with --dry-run, then say --yes to {what}"
         )
-    sys.stderr.write("".join(f"{printable(line)}\n" for line in plan))
-    sys.stderr.write(f"To {what}, type its id, {id}: ")
-    sys.stderr.flush()
     try:
+        sys.stderr.write("".join(f"{printable(line)}\n" for line in plan))
+        sys.stderr.write(f"To {what}, type its id, {id}: ")
+        sys.stderr.flush()
         typed = sys.stdin.readline()
     except KeyboardInterrupt:
         sys.stderr.write(os.linesep)
