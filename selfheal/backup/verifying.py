@@ -27,6 +27,7 @@ from selfheal.backup.paths import ROOT, Below
 from selfheal.backup.progress import Progress, Teller
 from selfheal.backup.records import VerificationRecord, append_record
 from selfheal.backup.reporting import write_report
+from selfheal.backup.restoring.drilling import Drilling
 from selfheal.backup.rolling import next_part, part_of
 from selfheal.backup.sums import sums_bytes
 from selfheal.backup.writing import manifest_digest
@@ -66,7 +67,7 @@ def verify(
             ``"rolling"``: the bytes of one part of ``share``, the one that was not read for longest, so that ``share``
             runs read every byte; ``"restore"``: restored aside, and what came of that is read.
         share: in how many parts a rolling one reads all.
-        drill: restores for ``"restore"``.
+        drill: restores for ``"restore"``; by default all that a real restore does, aside.
         scratch: where; a directory with room for all of it. Emptied afterwards. By default one for temporary files.
         progress: called now and then with how far it is; what it raises ends the verification.
         record: whether it is written down in the store, with a report, and published.
@@ -81,7 +82,7 @@ def verify(
     if share < 1:
         raise ConfigError("verify.share", share, "1 or more", "7")
     if checked == "restore" and drill is None:
-        raise ConfigError("verify.drill", None, "a callable that restores, for a verification by restoring")
+        drill = Drilling(store, progress, clock=store.clock).restore
     run = _Run(store, store.get(id).id, checked, share, progress)
     verification = run.verify(drill, None if scratch is None else Path(scratch))
     if record:

@@ -11,11 +11,11 @@ import pytest
 
 from selfheal.backup import BackupStore, Section, manifest_bytes, verify, verify_sums
 from selfheal.backup.rolling import next_part, part_of
-from selfheal.errors import BackupError, ConfigError, ManifestRefusedError, NotFoundError
+from selfheal.errors import BackupError, ConfigError, ManifestRefusedError, NotFoundError, RestoreFailedError
 from selfheal.events import BackupVerified, EventBus
 from selfheal.testing import FakeClock
 from tests.backup.rig import KEY, found, store_at
-from tests.backup.trees import grow
+from tests.backup.trees import grow, look
 
 
 @pytest.fixture
@@ -225,6 +225,26 @@ def test_a_drill_by_restoring(store: BackupStore, tmp_path: Path) -> None:
     assert os.listdir(scratch) == []
 
 
+def test_by_default_a_drill_is_all_that_a_restore_does(tmp_path: Path) -> None:
+    """Directories, files, links and databases come back aside and are read; what is damaged cannot be restored."""
+    grow(tmp_path / "source", 4)
+    (tmp_path / "app.toml").write_text("size = 3")
+    sections = [Section("config", tmp_path / "app.toml"), Section("data", tmp_path / "source")]
+    store = store_at(tmp_path / "store", sections)
+    id = store.create().id
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    drilled = verify(store, kind="restore", scratch=scratch)
+    assert drilled.ok
+    assert drilled.files_read == store.manifest(id).files
+    assert os.listdir(scratch) == []
+    assert look(tmp_path / "source")
+    (store.path(id) / "data" / "config" / "app.toml").write_text("size = 4")
+    with pytest.raises(RestoreFailedError, match="corrupt"):
+        verify(store, kind="restore", scratch=scratch)
+    assert os.listdir(scratch) == []
+
+
 def test_a_drill_of_a_single_file(tmp_path: Path) -> None:
     """A section that is one file may come back under another name, among other files."""
     (tmp_path / "app.toml").write_text("size = 3")
@@ -262,13 +282,11 @@ def test_a_store_for_reading_only(store: BackupStore, monkeypatch: pytest.Monkey
 
 
 def test_what_is_not_accepted(store: BackupStore) -> None:
-    """Unknown kinds, no parts, no drill and unknown backups are told by name."""
+    """Unknown kinds, no parts and unknown backups are told by name."""
     with pytest.raises(ConfigError, match="'quick', 'deep', 'rolling', 'restore'"):
         verify(store, kind="thorough")
     with pytest.raises(ConfigError, match="share"):
         verify(store, kind="rolling", share=0)
-    with pytest.raises(ConfigError, match="drill"):
-        verify(store, kind="restore")
     with pytest.raises(NotFoundError, match="backup"):
         verify(store, "20200101T000000Z")
 
