@@ -17,7 +17,7 @@ class Progress:
     """How far it is.
 
     Args:
-        doing: ``copying`` or ``verifying``.
+        doing: ``copying``, ``verifying``, ``restoring``, ``comparing`` or ``sending``.
         section: which section.
         files: done so far in this section.
         files_total: that there are in it.

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from selfheal.backup.databases import DatabaseCopyError, copy_database
 from selfheal.backup.hashing import hash_file
 from selfheal.backup.paths import ROOT, Below, Found
+from selfheal.backup.progress import Progress, Teller
 from selfheal.backup.restoring.comparing import Mark, TreeState
 from selfheal.backup.scanning import Scan, scan_directory, scan_file
 from selfheal.backup.sections import Section
@@ -18,7 +20,13 @@ from selfheal.backup.store import BackupStore
 _UNREAD = "unreadable"
 
 
-def source_state(store: BackupStore, section: Section, *, hashes: bool = True) -> TreeState:
+def source_state(
+    store: BackupStore,
+    section: Section,
+    *,
+    hashes: bool = True,
+    progress: Callable[[Progress], object] | None = None,
+) -> TreeState:
     """Look at the source of a section, without what a backup leaves out. No hook and no probe is called.
 
     A database of SQLite counts by what it holds: its copy by SQLite, made for the comparison and removed again.
@@ -27,6 +35,7 @@ def source_state(store: BackupStore, section: Section, *, hashes: bool = True) -
         store: which is never part of a section.
         section: whose source; where there is nothing, the state is empty.
         hashes: read every file for its digest.
+        progress: called now and then with how far it is; what it raises ends it.
 
     Raises:
         SectionRefusedError: if it could not be backed up as it is.
@@ -39,7 +48,8 @@ def source_state(store: BackupStore, section: Section, *, hashes: bool = True) -
     single = stat.S_ISREG(path.stat().st_mode)
     with Below.at(path.parent if single else path) as tree:
         scan = scan_file(tree, path.name, section) if single else _scanned(tree, store, section)
-        return _state(tree, scan, hashes)
+        teller = Teller(progress, "comparing", section.name, scan.files, scan.size if hashes else 0)
+        return _state(tree, scan, hashes, teller)
 
 
 def _scanned(tree: Below, store: BackupStore, section: Section) -> Scan:
@@ -50,19 +60,29 @@ def _scanned(tree: Below, store: BackupStore, section: Section) -> Scan:
     return scan_directory(tree, section, store.limits, itself)
 
 
-def _state(tree: Below, scan: Scan, hashes: bool) -> TreeState:
+def _state(tree: Below, scan: Scan, hashes: bool, teller: Teller) -> TreeState:
     unread = [skipped.path for skipped in scan.skipped if skipped.why.startswith(_UNREAD)]
     marks = {}
     for found in scan.found:
         if found.path == ROOT:
             continue
         try:
-            marks[found.path] = _mark(tree, found, scan, hashes)
+            mark = marks[found.path] = _mark(tree, found, scan, hashes)
         except FileNotFoundError:
             continue  # gone since the directory was read: it is not there
         except OSError:
             unread.append(found.path)
+        else:
+            _tell(teller, mark, hashes)
+    teller.end()
     return TreeState(marks, tuple(unread))
+
+
+def _tell(teller: Teller, mark: Mark, hashes: bool) -> None:
+    if mark.type == "file":
+        if hashes:
+            teller.add_bytes(mark.size)
+        teller.add_file()
 
 
 def _mark(tree: Below, found: Found, scan: Scan, hashes: bool) -> Mark:

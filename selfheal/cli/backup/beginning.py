@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def init(chosen: argparse.Namespace, page: Page) -> int:
         page.say("its sections are examples: put in what is to be backed up, then make the first backup:")
     else:
         page.say("make the first backup:")
-    page.say(f"  selfheal backup create --config {path}")
+    page.say(f"  {shlex.join(['selfheal', 'backup', 'create', '--config', str(path)])}")
     return DONE
 
 

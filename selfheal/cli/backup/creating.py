@@ -16,6 +16,7 @@ from selfheal.cli.backup.page import Page
 from selfheal.cli.backup.pruning import tell_pruned
 from selfheal.cli.backup.running import DONE, FAILED
 from selfheal.cli.backup.showing import Tell, showing
+from selfheal.cli.backup.standing import Standing, refuse_torn
 from selfheal.cli.backup.verifying import tell_local, verified
 from selfheal.errors import BackupError, NotFoundError, SelfhealError
 
@@ -23,6 +24,7 @@ from selfheal.errors import BackupError, NotFoundError, SelfhealError
 def create(chosen: argparse.Namespace, page: Page) -> int:
     """Make a backup."""
     found, settings = with_settings(chosen)
+    refuse_torn(Standing(found, settings.restores_directory))
     page.data |= {"backup": None, "verification": None, "pruned": None}
     with showing(chosen) as tell:
         made = _made(found.store, tell)

@@ -15,6 +15,7 @@ from selfheal.backup.store import BackupStore
 from selfheal.cli.backup.opening import opened, with_settings
 from selfheal.cli.backup.page import Page
 from selfheal.cli.backup.running import DIFFERS, DONE
+from selfheal.cli.backup.showing import Tell, showing
 
 States = dict[str, TreeState]
 """Section to what there is in it."""
@@ -34,7 +35,8 @@ def diff(chosen: argparse.Namespace, page: Page) -> int:
         found, _ = with_settings(chosen)
         first, second = found.store.get(chosen.first).id, ""
         names = f"backup {first}", "what there is now"
-        before, after = _now(found.store, found.store.manifest(first), chosen.hashes)
+        with showing(chosen) as tell:
+            before, after = _now(found.store, found.store.manifest(first), chosen.hashes, tell)
     page.data |= {"before": first, "after": second or None, "hashes": chosen.hashes, "sections": []}
     page.say(f"from {names[0]} to {names[1]}{'' if chosen.hashes else ', contents not compared'}:")
     differs = [_tell(page, name, before, after) for name in (*before, *(name for name in after if name not in before))]
@@ -47,14 +49,14 @@ def _backup(manifest: Manifest, hashes: bool) -> States:
     return {section.name: manifest_state(section, hashes=hashes) for section in manifest.sections}
 
 
-def _now(store: BackupStore, manifest: Manifest, hashes: bool) -> tuple[States, States]:
+def _now(store: BackupStore, manifest: Manifest, hashes: bool, tell: Tell | None) -> tuple[States, States]:
     """What is in the backup, and in the sources of the settings."""
     before, after = {}, {}
     paths = {section.name: section.path.name for section in store.sections}
     for told in manifest.sections:  # a section that is one file may have another name now
         before[told.name] = manifest_state(told, hashes=hashes, name=paths.get(told.name, ""))
     for section in store.sections:
-        after[section.name] = source_state(store, section, hashes=hashes)
+        after[section.name] = source_state(store, section, hashes=hashes, progress=tell)
     return before, after
 
 

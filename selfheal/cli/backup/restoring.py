@@ -163,7 +163,7 @@ def _confirmed(id: str, plan: list[str], what: str) -> None:
     Raises:
         CannotError: if there is no terminal to ask on, or something else was typed.
     """
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise CannotError(
             f"nothing was changed: there is no terminal to ask on. Look at it with --dry-run, then say --yes to {what}"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import logging
 import os
 import sys
@@ -76,7 +77,9 @@ def words(error: Exception) -> str:
 
 
 def complain(*lines: str) -> None:
-    """Write lines to stderr, none of which can steer a terminal."""
+    """Write lines to stderr, if there is one; none of them can steer a terminal."""
+    if sys.stderr is None:
+        return
     sys.stderr.write("".join(f"selfheal: {printable(line)}\n" for line in lines))
     sys.stderr.flush()
 
@@ -89,10 +92,16 @@ def _write(page: Page, chosen: argparse.Namespace, code: int) -> int:
             **({"error": "; ".join(page.errors)} if page.errors else {}),
         } | page.data
     try:
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, "stdout is closed")
         sys.stdout.write(page.document() if chosen.json else page.text())
         sys.stdout.flush()
-    except BrokenPipeError:  # who reads has seen enough, as ``head`` does; what was found stays what it is
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if sys.stdout is not None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):  # else who reads has seen enough, as ``head`` does
+            page.errors.append(f"what was found could not be written: {words(error)}")
+            code = code or FAILED
     complain(*page.errors)
     return code
 

@@ -23,7 +23,7 @@ def showing(chosen: argparse.Namespace) -> Iterator[Tell | None]:
 
     Nothing is shown with ``--json``, nor into a pipe or a file.
     """
-    if chosen.json or not sys.stderr.isatty():
+    if chosen.json or sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
     if os.environ.get("TERM", "dumb") == "dumb" or importlib.util.find_spec("rich") is None:

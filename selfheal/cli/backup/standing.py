@@ -83,6 +83,17 @@ def refuse_pending(standing: Standing) -> None:
         raise CannotError(f"no restore was begun, nothing was changed: {'; '.join(_told(record, standing))}")
 
 
+def refuse_torn(standing: Standing) -> None:
+    """Do nothing if sections may be read: while a restore moves them they are of two times.
+
+    Raises:
+        CannotError: if one is under way or was cut off; it says the commands.
+    """
+    record = standing.pending()
+    if record is not None and record.standing.phase is not Phase.KEPT:
+        raise CannotError(f"no backup was made: {'; '.join(_told(record, standing))}")
+
+
 def tell_status(page: Page, standing: Standing) -> int:
     """Say how it stands."""
     record = standing.pending()

@@ -84,6 +84,13 @@ def test_what_is_refused(host: Host, arguments: list[str], said: str) -> None:
     assert list(host.directory.glob("**/*.toml")) == [host.path("app.toml")]
 
 
+def test_the_next_command_is_fit_for_a_shell(host: Host) -> None:
+    """A path with spaces is quoted in it."""
+    assert (
+        host("init", "--config", "my settings.toml").lines[-1] == "  selfheal backup create --config 'my settings.toml'"
+    )
+
+
 def test_it_never_overwrites(host: Host) -> None:
     """A file that is there stays as it is, and so does a link that leads nowhere."""
     host.path("selfheal-backup.toml").write_text("mine")

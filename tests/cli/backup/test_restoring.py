@@ -117,6 +117,14 @@ def test_nobody_to_ask(host: Host, id: str, monkeypatch: pytest.MonkeyPatch) -> 
     assert not is_back(host)
 
 
+def test_no_stdin_at_all(host: Host, id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where stdin is closed there is nobody to ask either."""
+    monkeypatch.setattr("sys.stdin", None)
+
+    assert host("restore").code == 1
+    assert not is_back(host)
+
+
 def test_rolled_back(host: Host, id: str) -> None:
     """What was there before is back."""
     assert host("restore", "--yes").code == 0
@@ -250,11 +258,15 @@ def test_cut_off(host: Host, id: str, resume: bool) -> None:
     assert any("is under way, or was cut off" in line for line in told.lines)
     assert host("restore", "--yes").code == 1
     assert host("restore", "--commit", "--yes").code == 1
+    told = host("create")
+    assert (told.code, told.out) == (1, "")
+    assert told.err.startswith("selfheal: no backup was made: a restore of ")
 
     told = host("restore", "--recover", *(["--resume"] if resume else []))
     assert told.code == 0
     assert is_back(host) is resume
     assert host("restore", "--recover").code == 0
+    assert host("create").code == 0
 
 
 def test_a_record_that_cannot_be_read(host: Host, id: str) -> None:

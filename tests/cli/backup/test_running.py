@@ -155,6 +155,19 @@ def test_the_end_of_a_pipe(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
         assert main(["backup", "verify"]) == 3
 
 
+def test_a_disk_that_is_full(host: Host, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """What could not be written to stdout is told on stderr; the code is 1, or that of the damage."""
+    id = host.made()
+    for code in (1, 3):
+        with open("/dev/full", "w") as full:
+            monkeypatch.setattr(sys, "stdout", full)
+            assert main(["backup", "verify"]) == code
+        monkeypatch.undo()
+        monkeypatch.chdir(host.directory)
+        assert capsys.readouterr().err.endswith("what was found could not be written: No space left on device\n")
+        damage(host.path("backups") / id / "data" / "data" / "f1")
+
+
 def test_a_page_has_no_raw_line() -> None:
     """Whatever is added to a page is one line, and printable; the document is ASCII."""
     page = Page()

@@ -88,6 +88,12 @@ def test_nothing_into_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("", "")
 
 
+def test_nothing_where_there_is_no_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process without stderr shows nothing, and goes on."""
+    monkeypatch.setattr("sys.stderr", None)
+    told(10, 50, 100)
+
+
 def test_nothing_beside_a_document(monkeypatch: pytest.MonkeyPatch) -> None:
     """With ``--json`` nothing is shown on a terminal either."""
     terminal = at_terminal(monkeypatch)
@@ -105,6 +111,8 @@ def test_nothing_beside_a_document(monkeypatch: pytest.MonkeyPatch) -> None:
             ["copying config: 100 %", "copying data: 100 %", "verifying config: 100 %", "verifying data: 100 %"],
         ),
         (["create", "--json"], []),
+        (["diff"], ["comparing config: 100 %", "comparing data: 100 %"]),
+        (["diff", "--no-hashes"], ["comparing config: 100 %", "comparing data: 100 %"]),
         (["verify"], ["verifying config: 100 %", "verifying data: 100 %"]),
         (["restore", "--yes"], ["config: 100 %", "data: 100 %"]),
     ],
