@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from examples.reference_app.anomaly import AnomalyScore
+from examples.reference_app.anomaly import Anomalies
 from examples.reference_app.budget import make_budget
 from examples.reference_app.cache import SummaryCache
 from examples.reference_app.config import AppConfig
@@ -99,6 +99,9 @@ class ReferenceApp:
         self.door = Door(config.rate_limit, config.burst, self.budget, self.events)
         self.telling = Telling(state, lambda: self.report.as_dict(), config.webhook, self.events)
         self.engine = self._make_engine()
+        self.anomaly = Anomalies(
+            state / "detection", week=config.history, flags=self.flags, events=self.events, speed=config.speed
+        )
         self.sampler = self._make_sampler()
         self.report = self._make_report()
         steering = Steering(healer=self.engine.healer, breakers=self.breakers, tasks=self.tasks, events=self.events)
@@ -114,6 +117,7 @@ class ReferenceApp:
         self.indexer.start()
         self.workers.start()
         self.engine.subscribe()
+        self.anomaly.start()
         self.register_tasks()
 
     def register_tasks(self) -> None:
@@ -131,6 +135,7 @@ class ReferenceApp:
         self.engine.close()
         self.budget.close()
         ended = self.tasks.shutdown(timeout=self.config.stop_timeout)
+        self.anomaly.close()
         self.web.close()
         self.gateway.close()
         self.workers.stop()
@@ -174,7 +179,7 @@ class ReferenceApp:
             processes={PROVIDER: lambda: self.process.pid, INDEXER: lambda: self.indexer.pid},
             calls=self.gateway.calls,
             workers=self.workers,
-            anomaly=AnomalyScore(self.config.learn_from),
+            anomaly=self.anomaly,
             flags=self.flags,
             queue_pace=self.config.queue_pace,
         )
@@ -257,6 +262,7 @@ class ReferenceApp:
                 "indexer": self.indexer.section,
                 "budget": self.budget.section,
                 "measured": self.sampler.section,
+                "detection": self.anomaly.section,
                 "strategies": self.engine.section,
             },
             base_url=self.config.address,

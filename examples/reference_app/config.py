@@ -53,7 +53,8 @@ class AppConfig:
         cache_entries: how many of them.
         cache_ttl: for how long.
         queue_pace: what a second in which a queue stands still counts for; more than 1 for demonstrations.
-        learn_from: moments with traffic, one every ``watch_every``, that the anomaly score learns from.
+        history: a recorded week that the anomaly score begins with, a file of ``examples.reference_app.week``; none: it
+            learns as it goes.
         speed: how many times faster than as shipped the strategies go.
         webhook: address that gets each notification as JSON; empty: none does.
         dry_run: what would be healed is written to the journal, and nothing is touched.
@@ -92,7 +93,7 @@ class AppConfig:
     cache_entries: int = attrs.field(default=1000, validator=between(1, 10_000_000))
     cache_ttl: float = attrs.field(default=600.0, validator=between(0.001, 30 * _DAY, "s"))
     queue_pace: float = attrs.field(default=1.0, validator=between(1.0, 1000.0))
-    learn_from: int = attrs.field(default=300, validator=between(10, 100_000))
+    history: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
     speed: float = attrs.field(default=1.0, validator=between(1.0, 1000.0))
     webhook: str = attrs.field(default="", repr=False)
     dry_run: bool = attrs.field(default=False, validator=boolean)
@@ -158,7 +159,7 @@ _OPTIONS: dict[str, tuple[type, str]] = {
     "cache_entries": (int, "bought summaries that are kept"),
     "cache_ttl": (float, "seconds for which a bought summary is kept"),
     "queue_pace": (float, "what a second in which a queue stands still counts for"),
-    "learn_from": (int, "moments with traffic that the anomaly score learns from"),
+    "history": (Path, "recorded week that the anomaly score begins with"),
     "webhook": (str, "address that gets each notification"),
 }
 

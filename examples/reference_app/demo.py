@@ -26,11 +26,13 @@ from examples.reference_app.observer import Observer
 from examples.reference_app.running import NotSeenError, RunningApp, is_free, survivors
 from examples.reference_app.story import Story
 from examples.reference_app.traffic import answered_by, refused, told
+from examples.reference_app.week import make
 from selfheal import ExponentialBackoff
 from selfheal.clock import SYSTEM_CLOCK
 
 SPEED = 100.0
 LIMIT = 90.0
+MEASURED = 4.0
 _OPEN_FOR = AppConfig().faster(SPEED).open_for
 _POLICY = ExponentialBackoff()
 _NO_KEY = ("unauthorized", "no active api keys")  # the latter where detection has tried the key before
@@ -286,8 +288,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     story = Story()
     directory = Path(tempfile.mkdtemp(prefix="selfheal-demo-"))
     print(_HEADER.format(directory=directory))
-    app = RunningApp(directory, speed=SPEED, options=OPTIONS, environ={DRILLS: "1"})
+    history = directory / "week.json"
+    app = RunningApp(directory, speed=SPEED, options=(*OPTIONS, "--history", str(history)), environ={DRILLS: "1"})
     try:
+        _record(history, story)
         Demo(app, story).run()
     except (NotSeenError, OSError, RuntimeError) as error:
         story.expect("everything that had to happen happened", False, f"{type(error).__name__}: {error}")
@@ -301,6 +305,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if healed:
         shutil.rmtree(directory)
     return 0 if healed else 1
+
+
+def _record(history: Path, story: Story) -> None:
+    """Have a week to learn from."""
+    story.chapter("A week to learn from: the service is measured for some seconds, and the days are made of that")
+    story.typed(f"python -m examples.reference_app.week --seconds {MEASURED:g} {history}")
+    story.shown(make(history, MEASURED))
 
 
 def _as_policy(grown: dict[int, int]) -> bool:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from examples.reference_app.anomaly import AnomalyScore
+from examples.reference_app.anomaly import METRICS, WHOLE, Anomalies
 from examples.reference_app.calls import Calls
 from examples.reference_app.cpu import CpuMeter
 from examples.reference_app.workers import SummaryWorkers
@@ -20,8 +20,6 @@ logger = logging.getLogger("reference_app.sampler")
 
 GATEWAY, PROVIDER, WORKERS, INDEXER = "gateway", "provider", "summary-workers", "indexer"
 """What is measured, and restarted, by name."""
-WHOLE = "reference-app"
-"""The service as a whole: all measurements together."""
 
 
 class Observe(Protocol):
@@ -42,7 +40,7 @@ class Sampler:
         processes: whose CPU is measured: name to process id, or ``None`` while it does not run.
         calls: what became of the requests.
         workers: their memory, and whether the queue goes on.
-        anomaly: scores all of it together.
+        anomaly: learns and scores all of it together.
         flags: with detection switched off nothing is measured.
         queue_pace: what a second without progress in the queue counts for. A threshold is a number like any other,
             which no faster clockwork makes smaller: so a demonstration makes the seconds longer.
@@ -56,7 +54,7 @@ class Sampler:
         processes: Mapping[str, Callable[[], int | None]],
         calls: Calls,
         workers: SummaryWorkers,
-        anomaly: AnomalyScore,
+        anomaly: Anomalies,
         flags: FeatureFlags,
         queue_pace: float = 1.0,
         clock: Clock = SYSTEM_CLOCK,
@@ -86,7 +84,7 @@ class Sampler:
         self._tell("success_rate", looked.success_rate, PROVIDER)
         self._tell("latency_ms", looked.latency_ms, GATEWAY)
         moment = (self._cpu(WHOLE), memory, looked.latency_ms, looked.success_rate)
-        self._tell("anomaly_score", self._anomaly.score(moment), WHOLE)
+        self._tell("anomaly_score", self._anomaly.look(dict(zip(METRICS, moment, strict=True))), WHOLE)
         self._workers.try_out()
 
     def section(self) -> dict[str, Any]:

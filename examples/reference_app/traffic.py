@@ -12,8 +12,10 @@ import itertools
 import json
 import secrets
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import attrs
 
@@ -77,6 +79,31 @@ class Traffic:
             reason=str(told.get("reason", told.get("error", ""))),
             summary=str(told.get("summary", "")),
         )
+
+
+@contextmanager
+def busy(port: int, clients: int = 1, *, same: bool = False) -> Iterator[None]:
+    """Documents all the while, from so many clients."""
+    over = threading.Event()
+    senders = [
+        threading.Thread(target=_send_until, args=(over, Traffic(port, same=same), 0.15 * number))
+        for number in range(clients)
+    ]
+    for sender in senders:
+        sender.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for sender in senders:
+            sender.join()
+
+
+def _send_until(over: threading.Event, traffic: Traffic, first: float) -> None:
+    pause = first
+    while not over.wait(pause):
+        traffic.send()
+        pause = 0.02
 
 
 def _never_the_same() -> Iterator[Document]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from examples.reference_app.anomaly import AnomalyScore
+from examples.reference_app.anomaly import METRICS, WHOLE, Anomalies
 from examples.reference_app.calls import Calls
 from examples.reference_app.sampler import GATEWAY, INDEXER, PROVIDER, WORKERS, Sampler
 from examples.reference_app.workers import SummaryWorkers, WorkerLimits
@@ -27,13 +27,15 @@ class Bench:
         self.calls = Calls()
         self.seen: dict[tuple[str, str], float] = {}
         self.workers = SummaryWorkers(WorkerLimits(), EventBus(), self.clock)
+        flags = FeatureFlags(directory, environ)
+        self.anomaly = Anomalies(directory / "detection", flags=flags, events=EventBus(), clock=self.clock)
         self.sampler = Sampler(
             lambda metric, value, target: self.seen.update({(metric, target): value}),
             processes={INDEXER: os.getpid, PROVIDER: lambda: None},
             calls=self.calls,
             workers=self.workers,
-            anomaly=AnomalyScore(10),
-            flags=FeatureFlags(directory, environ),
+            anomaly=self.anomaly,
+            flags=flags,
             queue_pace=10.0,
             clock=self.clock,
         )
@@ -44,6 +46,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path, {})
     yield made
     made.workers.stop()
+    made.anomaly.close()
 
 
 def test_what_nobody_asked_is_not_known(bench: Bench) -> None:
@@ -92,6 +95,20 @@ def test_a_queue_without_progress_is_stuck_for_longer_and_longer(bench: Bench) -
     assert bench.seen["queue_stuck_seconds", WORKERS] == 70.0  # a second counts as ten here
     assert bench.workers.queue.snapshot().size == 1
     assert math.isnan(bench.seen["memory_percent", WORKERS])
+
+
+def test_all_measurements_together_go_to_the_monitor(bench: Bench) -> None:
+    """It takes the four at each look; while it knows too little the score is not known."""
+    bench.calls.asked(failed=False)
+    bench.calls.answered(0.25)
+    bench.sampler.look()
+
+    shown = bench.anomaly.section()
+    assert tuple(shown["moment"]) == METRICS
+    assert (shown["moment"]["latency_ms"], shown["moment"]["success_rate"]) == (250.0, 1.0)
+    assert shown["samples"] == len(METRICS)
+    assert math.isnan(bench.seen["anomaly_score", WHOLE])
+    assert bench.sampler.section()["anomaly_score of reference-app"] is None
 
 
 def test_switched_off_nothing_is_measured(tmp_path: Path) -> None:
