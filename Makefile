@@ -13,7 +13,7 @@ NEEDED := curl:curl jq:jq sshd:openssh-server
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help system install test lint format types bench bench-detect fuzz demo demo-levers serve scenarios clean
+.PHONY: help system install test lint format types bench bench-detect drill-detect fuzz demo demo-levers serve scenarios clean
 
 help: ## Show this list.
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ bench: $(STAMP)-bench ## Measure everything that has a gate beside its peers.
 
 bench-detect: $(STAMP)-bench ## Measure detection; DATA=folder judges recorded series too (in nab/, asd/, smd/, services/).
 	$(BIN)/python -m benchmarks.bench_detect $(if $(DATA),--data '$(DATA)')
+
+drill-detect: $(STAMP)-run ## Do real faults to real processes, and see them detected, and nothing else (3 min; RUNS=10 of each).
+	$(BIN)/python -m benchmarks.drill_detect $(if $(RUNS),--runs $(RUNS))
 
 fuzz: $(STAMP)-dev ## Try to break conditions and strategy files, FUZZ_FOR seconds each (default 60).
 	$(BIN)/python -m pip install --quiet --group fuzz
