@@ -75,6 +75,13 @@ class Terminal:
         while text not in self.shown:
             assert self._read(deadline), f"it never showed {text!r}, but {self.shown!r}"
 
+    def wait_until_it_waits(self) -> None:
+        """Wait until it sleeps in the call that reads: a signal just before that would not end it."""
+        deadline = time.monotonic() + PATIENCE
+        while Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "S":
+            assert time.monotonic() < deadline, "it never came to wait"
+            time.sleep(0.01)
+
     def type(self, text: str) -> None:
         """Type this."""
         os.write(self._master, text.encode())
@@ -174,6 +181,7 @@ def test_ctrl_c_at_the_question(host: Path) -> None:
     (host / "app.toml").write_text("size = 4\n")
     terminal = Terminal(host, "restore")
     terminal.wait_for("type its id")
+    terminal.wait_until_it_waits()
     terminal.process.send_signal(signal.SIGINT)
 
     assert terminal.end() == 1

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from selfheal.cli import main
-from tests.integration.test_operate_guide import ROOT, blocks, pattern, run_all
+from tests.integration.test_operate_guide import ROOT, SECONDS, blocks, pattern, run_all
 
 PAGE = ROOT / "docs" / "how-to" / "back-up-and-restore.md"
 
@@ -25,6 +25,7 @@ def _selfheal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{path.parent}{os.pathsep}{os.environ['PATH']}")
 
 
+@pytest.mark.timeout(SECONDS + 60)
 @pytest.mark.usefixtures("_selfheal")
 def test_every_command_prints_what_the_page_says(tmp_path: Path) -> None:
     """From the first backup to a machine that is gone, as a person under stress would go through the page."""

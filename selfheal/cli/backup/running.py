@@ -73,7 +73,7 @@ def words(error: Exception) -> str:
     if not isinstance(error, OSError):
         return str(error)
     why = error.strerror or str(error)
-    return why if error.filename is None else f"{os.fsdecode(error.filename)}: {why}"
+    return f"{os.fsdecode(error.filename)}: {why}" if isinstance(error.filename, str | bytes) else why
 
 
 def complain(*lines: str) -> None:
@@ -117,11 +117,9 @@ def _noticing() -> Iterator[None]:
                 noticed.append(record.getMessage())
 
     logger, handler = logging.getLogger("selfheal.backup"), Notices(logging.WARNING)
-    propagated, logger.propagate = logger.propagate, False
     logger.addHandler(handler)
     try:
         yield
     finally:
         logger.removeHandler(handler)
-        logger.propagate = propagated
         complain(*noticed)

@@ -207,6 +207,15 @@ def test_no_place_for_the_record(host: Host, id: str) -> None:
     assert not is_back(host)
 
 
+def test_a_record_within_a_target(host: Host, id: str) -> None:
+    """The record of a restore cannot lie in what is replaced: refused before anything is made or asked."""
+    for arguments in (["--yes"], ["--dry-run"]):
+        told = host("restore", "--restores", "data/record", *arguments)
+        assert told.code == 1
+        assert "lie in one another" in told.err + told.out
+    assert not host.path("data/record").exists()
+
+
 def test_another_is_in_the_way(host: Host, id: str) -> None:
     """While one is kept no other begins; both ways out are told as commands."""
     assert host("restore", "--yes").code == 0

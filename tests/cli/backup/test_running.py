@@ -13,6 +13,7 @@ from selfheal.cli import main
 from selfheal.cli.backup.arguments import add_to
 from selfheal.cli.backup.commands import COMMANDS
 from selfheal.cli.backup.page import Page
+from selfheal.cli.backup.running import words
 from tests.backup.trees import grow
 from tests.cli.backup.rig import Host, Told, damage
 
@@ -166,6 +167,22 @@ def test_a_disk_that_is_full(host: Host, monkeypatch: pytest.MonkeyPatch, capsys
         monkeypatch.chdir(host.directory)
         assert capsys.readouterr().err.endswith("what was found could not be written: No space left on device\n")
         damage(host.path("backups") / id / "data" / "data" / "f1")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError(28, "No space left on device", "/a"), "/a: No space left on device"),
+        (OSError(28, "No space left on device", b"/\xff"), "/\udcff: No space left on device"),
+        (OSError(28, "No space left on device", 7), "No space left on device"),
+        (OSError("of no number"), "of no number"),
+        (ValueError("other"), "other"),
+    ],
+)
+def test_errors_in_words(error: Exception, said: str) -> None:
+    """What the system says, with the file if it names one: it may name a number instead."""
+    assert words(error) == said
 
 
 def test_a_page_has_no_raw_line() -> None:
