@@ -125,6 +125,17 @@ def test_other_sections(host: Host, id: str) -> None:
     assert told.lines[-2].startswith("settings (no such section then): 1 added")
 
 
+def test_a_section_with_nothing_in_it(host: Host, id: str) -> None:
+    """That it is there is a difference, too."""
+    path = host.path("selfheal-backup.toml")
+    host.path("empty").mkdir()
+    path.write_text(path.read_text() + '\n[[sections]]\nname = "empty"\npath = "empty"\n')
+    told = host("diff")
+
+    assert told.code == 3
+    assert told.lines[-1].startswith("empty (no such section then): 0 added, 0 removed, 0 changed")
+
+
 def test_a_file_of_another_name(host: Host, id: str) -> None:
     """A section that is one file may be called otherwise now."""
     path = host.path("selfheal-backup.toml")

@@ -37,13 +37,14 @@ def test_it_removes(host: Host) -> None:
 
 
 def test_by_the_settings(host: Host) -> None:
-    """The retention of the settings counts."""
+    """The retention of the settings counts: one day, where seven are kept without any."""
+    old_store(host.directory, 0, 1)
     host.retain(1)
-    first = host.made()
-    second = host.made()
+    settings = host.path("selfheal-backup.toml")
+    settings.write_text(settings.read_text().replace('"backups"', '"old"'))
 
-    assert host("prune", "--json").document["pruned"]["removed"] == [first]
-    assert host.ids() == [second]
+    assert host("prune", "--store", "old", "--json").document["pruned"]["removed"] == []
+    assert host("prune", "--json").document["pruned"]["removed"] == ["20231114T221320Z"]
 
 
 def test_what_cannot_be_removed(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
