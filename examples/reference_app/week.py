@@ -45,7 +45,12 @@ SEED = 20
 
 
 def record(app: RunningApp, seconds: float = SECONDS) -> dict[int, list[Moment]]:
-    """Measure a running app with more and more clients; the looks, by number of clients."""
+    """Measure a running app with more and more clients; the looks, by number of clients.
+
+    Raises:
+        NotSeenError: if it does not measure itself.
+    """
+    app.wait_for(lambda: _now(app).get("cpu_percent"), "what the service measures of itself")
     found: dict[int, list[Moment]] = {}
     for clients in CLIENTS:
         looks = found[clients] = []
@@ -53,9 +58,13 @@ def record(app: RunningApp, seconds: float = SECONDS) -> dict[int, list[Moment]]
         with busy(app.port, clients):
             while SYSTEM_CLOCK.monotonic() < end or len(looks) < LEAST:
                 SYSTEM_CLOCK.sleep(PAUSE)
-                moment = app.status()["detection"]["moment"]
-                looks.append({metric: value for metric, value in moment.items() if value is not None})
+                looks.append(_now(app))
     return found
+
+
+def _now(app: RunningApp) -> dict[str, float]:
+    """What the app measured of itself last, as far as it is known."""
+    return {metric: value for metric, value in app.status()["detection"]["moment"].items() if value is not None}
 
 
 def lay(recorded: Mapping[int, Sequence[Moment]], until: float, days: int = DAYS, seed: int = SEED) -> History:

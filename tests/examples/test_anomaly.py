@@ -14,7 +14,7 @@ import pytest
 from examples.reference_app.anomaly import DAY, METRICS, STEP, WHOLE, Anomalies
 from selfheal import EventBus, FeatureFlags
 from selfheal.detection import History
-from selfheal.events import Alert, Event
+from selfheal.events import Alert, Event, Severity, TaskFailed
 from selfheal.testing import FakeClock
 
 NOW = 1_700_000_000.0
@@ -173,3 +173,35 @@ def test_switched_off_nothing_is_learnt_or_told(tmp_path: Path) -> None:
         assert bench.anomaly.section()["enabled"] is False
     assert math.isnan(score)
     assert bench.told == []
+
+
+def test_of_failures_that_pull_each_other_along_the_first_is_named(tmp_path: Path) -> None:
+    """No key, a circuit that is open and degraded answers: one more alert, on the keys."""
+    with bench_of(tmp_path) as bench:
+        bench.anomaly.start()
+        for kind, target in [
+            ("no_active_keys", "key-pool"),
+            ("breaker_opened", "summary-provider"),
+            ("degraded_replies", "gateway"),
+        ]:
+            bench.bus.publish(Alert(kind=kind, target=target, at=bench.clock.wall(), severity=Severity.CRITICAL))
+            bench.clock.advance(1.0)
+        bench.bus.drain()
+        bench.anomaly.look(dict.fromkeys(METRICS, math.nan))
+        bench.bus.drain()
+
+    told = [event for event in bench.told if isinstance(event, Alert) and event.kind == "cascade_failure"]
+    assert [alert.target for alert in told] == ["key-pool"]
+
+
+def test_a_task_that_fails_again_and_again_is_told(tmp_path: Path) -> None:
+    """The fifth failure in a row is a pattern, and an alert on the task."""
+    with bench_of(tmp_path) as bench:
+        bench.anomaly.start()
+        for n in range(1, 6):
+            bench.bus.publish(TaskFailed(task_id="request-log-trim", error="disk full", consecutive=n))
+        bench.bus.drain()
+
+    assert [(event.kind, event.target) for event in bench.told if isinstance(event, Alert)] == [
+        ("task_failure_pattern", "request-log-trim")
+    ]

@@ -98,3 +98,10 @@ def test_the_address_is_a_url() -> None:
     """IPv6 addresses stand in brackets there."""
     assert AppConfig().address == "http://127.0.0.1:3001"
     assert AppConfig(host="::1", port=80).address == "http://[::1]:80"
+
+
+def test_a_recorded_week_is_given_by_option_or_variable() -> None:
+    """Without one there is none: the app learns as it goes."""
+    assert read_config([], {}).history is None
+    assert read_config(["--history", "week.json"], {}).history == Path("week.json")
+    assert read_config([], {"REFERENCE_APP_HISTORY": "week.json"}).history == Path("week.json")
