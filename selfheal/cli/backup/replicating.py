@@ -62,7 +62,7 @@ def _places(settings: BackupSettings, names: Sequence[str] | None, tell: Tell | 
 
 
 def _each(page: Page, places: Sequence[Replica], work: Callable[[Replica], int]) -> int:
-    """Do it at each place; one that cannot be reached keeps none of the others from being used."""
+    """Do it at each place; one that cannot be reached keeps none of the others from being used, nor hides damage."""
     codes = []
     for place in places:
         try:
@@ -72,7 +72,7 @@ def _each(page: Page, places: Sequence[Replica], work: Callable[[Replica], int])
             page.errors.append(f"{place.name}: {why}")
             page.data["places"].append({"name": place.name, "error": why})
             codes.append(FAILED)
-    return FAILED if FAILED in codes else max(codes, default=DONE)
+    return max(codes, default=DONE)
 
 
 def _send(page: Page, found: Opened, place: Replica, id: str) -> int:

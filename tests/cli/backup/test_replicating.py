@@ -62,6 +62,7 @@ def test_copies_are_verified(host: Host, id: str) -> None:
     assert told.code == 3
     assert any(line.split()[:3] == ["data", "f1", "corrupt"] for line in told.lines)
     assert host("replicate", "--verify", "--place", "offsite", "--json").document["places"][0]["verification"]["counts"]
+    assert host("replicate", "--verify").code == 3
     assert host("replicate", "--place", "offsite").code == 0
     assert host("replicate", "--verify", "--place", "offsite").code == 0
 
