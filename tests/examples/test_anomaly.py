@@ -157,10 +157,8 @@ def test_at_a_hundredfold_pace_five_minutes_are_three_seconds(tmp_path: Path) ->
         bench.go_on(20)
 
     with bench_of(tmp_path, speed=100.0, wall=bench.clock.wall()) as later:
-        later.go_on(2)
-
-        assert later.anomaly.section()["detections"] >= 2
-        assert not math.isnan(later.anomaly.score())
+        assert later.go_on(2) < 0.8
+        assert later.go_on(2, memory_percent=48.0, latency_ms=300.0) > 0.8  # nothing comes too late to be taken
 
 
 def test_switched_off_nothing_is_learnt_or_told(tmp_path: Path) -> None:
