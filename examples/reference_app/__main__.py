@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import os
 import secrets
@@ -12,24 +11,23 @@ import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 
 import attrs
 import uvicorn
 
-from examples.reference_app.app import ReferenceApp, prepare_state
+from examples.reference_app.alone import AlreadyRunningError, alone
+from examples.reference_app.app import ReferenceApp
+from examples.reference_app.backups import recover
 from examples.reference_app.config import TOKEN, AppConfig, read_config
+from examples.reference_app.places import Places
+from examples.reference_app.preparing import prepare_state
 from examples.reference_app.provider_process import ProviderStartError
-from selfheal.errors import ConfigError, RegistryStoppedError
+from selfheal.errors import ConfigError, RegistryStoppedError, RestoreError
 
 logger = logging.getLogger("reference_app")
 
 USAGE, FAILED = 64, 1
-
-
-class AlreadyRunningError(Exception):
-    """Another process uses the state directory."""
 
 
 class Stopper:
@@ -73,14 +71,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         print(error, file=sys.stderr)
         return USAGE
-    except (OSError, AlreadyRunningError, ProviderStartError) as error:
+    except (OSError, AlreadyRunningError, ProviderStartError, RestoreError) as error:
         print(f"cannot start: {error}", file=sys.stderr)
         return FAILED
 
 
 def _run(config: AppConfig, stopper: Stopper) -> int:
-    issued = prepare_state(config)
-    with _alone(config.state_dir), _listening(config) as listening:
+    places = Places(config.state_dir)
+    places.make()
+    with alone(config.state_dir), _listening(config) as listening:
+        if (cut_off := recover(places, config.backups)) is not None:  # before anything opens what it puts back
+            print(f"a restore of {cut_off.backup} had been cut off: {cut_off.outcome}")
+        issued = prepare_state(config)
         port = listening.getsockname()[1]
         made = "" if config.token else secrets.token_urlsafe(32)
         config = attrs.evolve(config, port=port, token=config.token or made)
@@ -123,24 +125,6 @@ def _greet(config: AppConfig, made: str, issued: bool) -> None:
     if made:
         print(f"no {TOKEN} is set; the token for this run, shown once: {made}")
     print(f"reference app on {config.address} (process {os.getpid()}), stop with Ctrl-C", flush=True)
-
-
-@contextmanager
-def _alone(state_dir: Path) -> Iterator[None]:
-    """Hold the pid file of a state directory. The lock is the kernel's, so a crash leaves nothing to clean up."""
-    with (state_dir / "app.pid").open("a+") as held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            held.seek(0)
-            raise AlreadyRunningError(f"process {held.read().strip()} already uses {state_dir}") from error
-        held.truncate(0)
-        held.write(f"{os.getpid()}\n")
-        held.flush()
-        try:
-            yield
-        finally:
-            held.truncate(0)
 
 
 @contextmanager

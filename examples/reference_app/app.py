@@ -8,16 +8,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from examples.reference_app.anomaly import Anomalies
+from examples.reference_app.backups import Backups
 from examples.reference_app.budget import make_budget
 from examples.reference_app.cache import SummaryCache
 from examples.reference_app.config import AppConfig
+from examples.reference_app.desk import Desk
 from examples.reference_app.detection import Detection
 from examples.reference_app.door import Door
 from examples.reference_app.gateway import Gateway, WayBack, provider_limit
 from examples.reference_app.healing import make_engine
 from examples.reference_app.indexer_process import IndexerProcess
 from examples.reference_app.keys import VARIABLE, KeyPool
-from examples.reference_app.provider_process import ProviderProcess, issue_key
+from examples.reference_app.places import Places
+from examples.reference_app.provider_process import ProviderProcess
 from examples.reference_app.repair import Repair
 from examples.reference_app.request_log import RequestLog
 from examples.reference_app.sampler import INDEXER, PROVIDER, WORKERS, Sampler
@@ -38,9 +41,8 @@ from selfheal import (
 from selfheal.errors import ConcurrencyLimitedError
 from selfheal.healing import StrategyEngine
 from selfheal.integrations.asgi import asgi_app
-from selfheal.integrations.http import SteeringApi
 from selfheal.levers import CacheControl, Levers
-from selfheal.policies.breaker import BreakerRegistry
+from selfheal.policies.breaker import BreakerRegistry, BreakerState
 from selfheal.policies.dormancy import ResumeRecord
 from selfheal.resources import ResourceBudget
 from selfheal.state import SQLiteStore
@@ -71,14 +73,14 @@ class ReferenceApp:
 
     def __init__(self, config: AppConfig, environ: Mapping[str, str] = os.environ) -> None:
         self.config = config
-        state = config.state_dir
+        state, places = config.state_dir, Places(config.state_dir)
         self.events = EventBus()
         self.flags = FeatureFlags(state, environ)
         self.keys = KeyPool(state, environ)
         self.process = ProviderProcess(state / "provider", config.admin_token, self.events)
         self.upstream = Upstream(lambda: self.process.port, self.keys, config.upstream_timeout)
-        self.requests = RequestLog(state / "requests.sqlite")
-        self.indexer = IndexerProcess(state / "indexer", state / "requests.sqlite", events=self.events)
+        self.requests = RequestLog(places.requests)
+        self.indexer = IndexerProcess(state / "indexer", places.requests, events=self.events)
         self.breakers = BreakerRegistry()
         self.breaker = self._breaker(UPSTREAM, ignore=(DocumentRefusedError, ConcurrencyLimitedError))
         self.workers = self._make_workers()
@@ -97,7 +99,16 @@ class ReferenceApp:
         self.cache_control = CacheControl("summary cache", self.cache, events=self.events)
         self.budget = self._make_budget()
         self.door = Door(config.rate_limit, config.burst, self.budget, self.events)
-        self.telling = Telling(state, lambda: self.report.as_dict(), config.webhook, self.events)
+        self.telling = Telling(places.state, lambda: self.report.as_dict(), config.webhook, self.events)
+        self.backups = Backups(
+            places,
+            self.requests,
+            directory=config.backups,
+            at=config.backup_at,
+            check_every=min(config.detection_every, 120.0),
+            on_restored=self._restored,
+            events=self.events,
+        )
         self.engine = self._make_engine()
         self.anomaly = Anomalies(
             state / "detection", week=config.history, flags=self.flags, events=self.events, speed=config.speed
@@ -105,7 +116,15 @@ class ReferenceApp:
         self.sampler = self._make_sampler()
         self.report = self._make_report()
         steering = Steering(healer=self.engine.healer, breakers=self.breakers, tasks=self.tasks, events=self.events)
-        self.web = Web(self.gateway, self.door, asgi_app(SteeringApi(self.report, steering, token=config.token)))
+        desk = Desk(
+            self.report,
+            steering,
+            backups=self.backups,
+            engine=self.engine,
+            events=self.events,
+            token=config.token,
+        )
+        self.web = Web(self.gateway, self.door, asgi_app(desk))
 
     def start(self) -> None:
         """Start the provider, the summary workers and the background tasks.
@@ -129,12 +148,14 @@ class ReferenceApp:
         )
         self.tasks.register_interval(TRIM, self._trim, config.trim_every, owner=owner)
         self.tasks.register_interval("resource-watch", self._watch, config.watch_every, owner=owner)
+        self.backups.register(owner)
 
     def stop(self) -> StopReport:
         """End everything, in reverse, within ``stop_timeout`` and what the processes take; tell what is left."""
         self.engine.close()
         self.budget.close()
         ended = self.tasks.shutdown(timeout=self.config.stop_timeout)
+        backing_up = self.backups.tasks.shutdown(timeout=self.config.stop_timeout)
         self.anomaly.close()
         self.web.close()
         self.gateway.close()
@@ -144,7 +165,7 @@ class ReferenceApp:
         self.telling.close()
         self.events.drain()
         self.requests.close()
-        return StopReport.of(ended.still_running, grace=2.0)
+        return StopReport.of((*ended.still_running, *backing_up.still_running), grace=2.0)
 
     def _breaker(self, name: str, **options: Any) -> CircuitBreaker:
         return CircuitBreaker(
@@ -208,7 +229,7 @@ class ReferenceApp:
         )
         dormancy = DormantController(
             events=self.events,
-            store=SQLiteStore(self.config.state_dir / "state.sqlite"),
+            store=SQLiteStore(Places(self.config.state_dir).dormancy),
             checks={"api keys": self._a_key_is_accepted},
             resume_conditions=RESUME_CONDITIONS,
         )
@@ -242,6 +263,7 @@ class ReferenceApp:
             queue=WorkInHand(workers),
             notifier=self.telling.notifiers,
             snapshotter=self.telling.snapshotter,
+            backups=self.backups.control,
         )
 
     def _make_report(self) -> StatusReport:
@@ -264,6 +286,7 @@ class ReferenceApp:
                 "measured": self.sampler.section,
                 "detection": self.anomaly.section,
                 "strategies": self.engine.section,
+                "backups": self.backups.section,
             },
             base_url=self.config.address,
         )
@@ -283,7 +306,14 @@ class ReferenceApp:
         self.breaker.reset(force=True, reason=resumed.reason, by=resumed.by)
         self.workers.reset(resumed.reason, resumed.by)
 
+    def _restored(self) -> None:
+        """A person has approved it: the keys are there again, whose absence had opened the breaker for good."""
+        if self.breaker.state == BreakerState.PERMANENT_OPEN:
+            self.breaker.reset(force=True, reason="the keys were restored", by="restore")
+
     def _detect(self) -> None:
+        if self.flags.auto_detection:
+            self.backups.losses.look()
         self.detection.look()
 
     def _trim(self) -> None:
@@ -301,7 +331,6 @@ class ReferenceApp:
         return {"keyManagement": {"totalKeys": counts.total, "activeKeys": counts.active, "failedKeys": counts.failed}}
 
     def _gateway_section(self) -> Mapping[str, Any]:
-        tally = self.requests.tally()
         return {
             "pid": os.getpid(),
             "provider": {
@@ -310,27 +339,6 @@ class ReferenceApp:
                 "port": self.process.port,
                 "restarts": self.process.restarts,
             },
-            "requests": {"ok": tally.ok, "degraded": tally.degraded, "rejected": tally.rejected},
+            "requests": self.requests.section(),
             "problems": [alert.message for alert in self.detection.open],
         }
-
-
-def prepare_state(config: AppConfig, environ: Mapping[str, str] = os.environ) -> bool:
-    """Make the state directory and, the first time, two keys that the provider accepts.
-
-    Returns:
-        Whether keys were issued. They are when neither ``.env.local`` nor the variable exists: a file without
-        keys is a person's decision and stays.
-    """
-    state = config.state_dir
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (state / ".gitignore").write_text("*\n")
-    settings = state / ".env.local"
-    if settings.exists() or VARIABLE in environ:
-        return False
-    keys = ",".join(issue_key(state / "provider") for _ in range(2))
-    settings.touch(mode=0o600)
-    settings.write_text(
-        f"# Read live: an edit takes effect at the next decision, without a restart.\n{VARIABLE}={keys}\n"
-    )
-    return True

@@ -26,7 +26,7 @@ class AppConfig:
     Args:
         host: address to listen on.
         port: TCP port to listen on; 0 takes a free one.
-        state_dir: holds the two databases, ``.env.local``, the provider's files and the pid file.
+        state_dir: holds the two databases, ``.env.local``, backups, the provider's files and the pid file.
         token: lets its bearer steer; empty: a fresh one is made and printed at each start.
         admin_token: lets its bearer inject faults into the provider; empty: nobody may.
         detection_every: between two looks at keys, process, requests and breaker.
@@ -56,6 +56,8 @@ class AppConfig:
         history: a recorded week that the anomaly score begins with, a file of ``examples.reference_app.week``; none: it
             learns as it goes.
         speed: how many times faster than as shipped the strategies go.
+        backups: directory of the backups; by default ``backups`` in the state directory. Best on another disk.
+        backup_at: the time of day, of this machine, at which they are made.
         webhook: address that gets each notification as JSON; empty: none does.
         dry_run: what would be healed is written to the journal, and nothing is touched.
         end_with_stdin: stop when standard input ends, that is when whoever started the app is gone.
@@ -95,6 +97,8 @@ class AppConfig:
     queue_pace: float = attrs.field(default=1.0, validator=between(1.0, 1000.0))
     history: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
     speed: float = attrs.field(default=1.0, validator=between(1.0, 1000.0))
+    backups: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
+    backup_at: str = "03:30"
     webhook: str = attrs.field(default="", repr=False)
     dry_run: bool = attrs.field(default=False, validator=boolean)
     end_with_stdin: bool = attrs.field(default=False, validator=boolean)
@@ -160,6 +164,8 @@ _OPTIONS: dict[str, tuple[type, str]] = {
     "cache_ttl": (float, "seconds for which a bought summary is kept"),
     "queue_pace": (float, "what a second in which a queue stands still counts for"),
     "history": (Path, "recorded week that the anomaly score begins with"),
+    "backups": (Path, "directory of the backups"),
+    "backup_at": (str, "time of day at which they are made"),
     "webhook": (str, "address that gets each notification"),
 }
 

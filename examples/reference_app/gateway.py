@@ -46,12 +46,14 @@ class Reply:
         provider: ``upstream``, ``local``, or ``cache`` for one that the provider made before.
         degraded: whether it is the local fallback's, which is worse.
         reason: why it is degraded; empty otherwise.
+        id: number of the request in the log: it was written down before this was sent.
     """
 
     summary: str
     provider: str
     degraded: bool
     reason: str
+    id: int = 0
 
 
 @attrs.frozen(kw_only=True)
@@ -156,6 +158,7 @@ class Gateway:
         Raises:
             DocumentRefusedError: if nobody could summarise this text.
             NoLocalSummaryError: if neither the provider nor a worker gave a summary.
+            NotKeptError: if the request cannot be written down.
         """
         began = self._clock.monotonic()
         try:
@@ -164,8 +167,8 @@ class Gateway:
             self._keep(document, text, "rejected", "", str(refused), began)
             raise
         outcome = "degraded" if reply.degraded else "ok"
-        self._keep(document, text, outcome, reply.provider, reply.reason, began)
-        return reply
+        number = self._keep(document, text, outcome, reply.provider, reply.reason, began)
+        return attrs.evolve(reply, id=number)
 
     def limit_section(self) -> dict[str, Any]:
         """How many requests may be with the provider at once, for the status; ``latency`` in milliseconds."""
@@ -240,11 +243,11 @@ class Gateway:
         if self.fallback.active != UPSTREAM and not self.fallback.snapshot().held:
             self.fallback.return_to(f"circuit {event.breaker!r} was closed: {event.reason}", event.by)
 
-    def _keep(self, document: str, text: str, outcome: str, provider: str, error: str, began: float) -> None:
+    def _keep(self, document: str, text: str, outcome: str, provider: str, error: str, began: float) -> int:
         took = self._clock.monotonic() - began
         if outcome != "rejected":
             self.calls.answered(took)
-        self._log.add(
+        return self._log.add(
             Entry(
                 at=self._clock.wall(),
                 document=document,

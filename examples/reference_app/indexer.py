@@ -34,9 +34,14 @@ def most_wanted(log: Path) -> list[dict[str, object]]:
 
 
 def write_index(log: Path, directory: Path) -> None:
-    """Make the list anew and put it in place of the old one at once."""
+    """Make the list anew and put it in place of the old one at once; a log that cannot be read leaves the old one."""
+    try:
+        found = most_wanted(log)
+    except sqlite3.Error as error:  # it may be in the middle of being replaced by a restore
+        print(f"no new index: {error}", file=sys.stderr)
+        return
     fresh = directory / (INDEX + ".new")
-    fresh.write_text(json.dumps(most_wanted(log)))
+    fresh.write_text(json.dumps(found))
     fresh.replace(directory / INDEX)
 
 

@@ -12,6 +12,7 @@ import attrs
 
 from examples.reference_app.door import Door, TurnedAwayError
 from examples.reference_app.gateway import Gateway, Reply
+from examples.reference_app.request_log import NotKeptError
 from examples.reference_app.upstream import DocumentRefusedError
 from examples.reference_app.workers import NoLocalSummaryError
 from selfheal.resources import Criticality
@@ -110,7 +111,7 @@ class Web:
             return await loop.run_in_executor(self._workers, self._gateway.summarise, *asked)
         except DocumentRefusedError as error:
             raise RefusedError(422, str(error)) from error
-        except NoLocalSummaryError as error:
+        except (NoLocalSummaryError, NotKeptError) as error:
             raise RefusedError(503, str(error), retry_after=1) from error
 
 

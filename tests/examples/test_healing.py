@@ -9,7 +9,7 @@ import pytest
 
 from examples.reference_app.config import AppConfig
 from examples.reference_app.detection import KINDS
-from examples.reference_app.healing import MAY_BE_RESTARTED, REPAIR, actions_with, make_engine
+from examples.reference_app.healing import BACKUP, MAY_BE_RESTARTED, REPAIR, RESTORE, actions_with, make_engine
 from examples.reference_app.repair import Repair
 from selfheal import Alert, CircuitBreaker, DormantController, EventBus, FeatureFlags, StrategyEngine
 from selfheal.errors import InvalidConfigError
@@ -44,10 +44,11 @@ class Anything:
 
     set_rate = enable = disable = clear = size = restart = status = switch = return_to = _nothing
     snapshot = scale = redistribute = notify = _nothing
+    newest = backup = find = verify = standing = restore = take_back = _nothing
 
 
 def engine(directory: Path, repair: Repair, **options: object) -> StrategyEngine:
-    names = ("rate_limiter", "cache", "services", "fallback", "workers", "queue", "snapshotter")
+    names = ("rate_limiter", "cache", "services", "fallback", "workers", "queue", "snapshotter", "backups")
     events = EventBus()
     return make_engine(
         AppConfig(state_dir=directory).faster(100),
@@ -62,10 +63,11 @@ def engine(directory: Path, repair: Repair, **options: object) -> StrategyEngine
 
 def test_the_six_are_used_as_they_ship() -> None:
     """What is the app's own has a name and alerts of its own, and nothing stands against it."""
-    both = shipped("six").merged(StrategySet([REPAIR]))
+    own = StrategySet([REPAIR, BACKUP, RESTORE])
+    both = shipped("six").merged(own)
 
-    assert [spec for spec in both if spec.name != "repair"] == list(shipped("six"))
-    assert StrategySet([REPAIR]).check(actions_with(Fixing()), {}, MAY_BE_RESTARTED) == ()
+    assert [spec for spec in both if spec not in (REPAIR, BACKUP, RESTORE)] == list(shipped("six"))
+    assert own.check(actions_with(Fixing()), {"backups": Anything()}, MAY_BE_RESTARTED) == ()
 
 
 @pytest.mark.parametrize("kind", KINDS)

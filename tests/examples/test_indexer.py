@@ -22,3 +22,13 @@ def test_the_document_most_asked_for_comes_first(tmp_path: Path) -> None:
         {"document": "a", "requests": 1, "meanMs": 4.0},
     ]
     log.close()
+
+
+def test_a_log_that_cannot_be_read_leaves_the_index_there_is(tmp_path: Path) -> None:
+    """In the middle of a restore there may be none, or another: the next look finds it."""
+    (tmp_path / INDEX).write_text("[]")
+
+    write_index(tmp_path / "requests.sqlite", tmp_path)
+
+    assert (tmp_path / INDEX).read_text() == "[]"
+    assert not (tmp_path / "requests.sqlite").exists()

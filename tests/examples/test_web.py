@@ -116,7 +116,18 @@ def test_a_document_gets_a_summary(web: Web) -> None:
         "provider": "local",
         "degraded": True,
         "reason": "the provider does not run",
+        "id": 1,
     }
+
+
+def test_what_cannot_be_kept_is_not_acknowledged(surface: Surface, tmp_path: Path) -> None:
+    """With the database gone a client gets no summary, but why, and when to ask again."""
+    (tmp_path / "requests.sqlite").unlink()
+
+    status, headers, told = asked(surface.web, "POST", "/summaries", json.dumps({"text": TEXT}).encode())
+
+    assert (status, headers["retry-after"]) == (503, "1")
+    assert told["error"] == "the request log keeps nothing: requests.sqlite was removed or replaced"
 
 
 def test_other_paths_go_to_the_steering_surface(web: Web) -> None:

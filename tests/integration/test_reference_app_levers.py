@@ -163,11 +163,11 @@ def test_dormancy_is_told_and_its_moment_kept(start: Start) -> None:
     keys = app.keys()
     app.set_keys("")
     app.wait_for(lambda: app.healing()["isDormant"], "dormant")
-    app.wait_for(lambda: list((app.state_dir / "snapshots").glob("*.json")), "a snapshot")
+    app.wait_for(lambda: list((app.state_dir / "state" / "snapshots").glob("*.json")), "a snapshot")
     app.end()
 
-    told = [json.loads(line) for line in (app.state_dir / "notifications.jsonl").read_text().splitlines()]
-    (kept,) = (app.state_dir / "snapshots").glob("*.json")
+    told = [json.loads(line) for line in (app.state_dir / "state" / "notifications.jsonl").read_text().splitlines()]
+    (kept,) = (app.state_dir / "state" / "snapshots").glob("*.json")
     snapshot = json.loads(kept.read_text())
 
     assert [one["severity"] for one in told if "dormant" in one["title"]] == ["critical"]
