@@ -62,11 +62,14 @@ def test_no_process_is_left_when_the_drill_is_ended(number: signal.Signals) -> N
         assert drill.stderr is not None
         parts = stopped_among(drill.pid)
         os.kill(drill.pid, number)
+        status = drill.wait(PATIENCE)
+        _, alive = psutil.wait_procs(parts, timeout=PATIENCE)
+        for one in alive:
+            one.kill()
         said = drill.stderr.read()
-    if number != signal.SIGKILL:
-        assert (drill.returncode, said) == (130, "\ninterrupted; all processes were ended\n")
-    _, alive = psutil.wait_procs(parts, timeout=PATIENCE)
     assert alive == []
+    if number != signal.SIGKILL:
+        assert (status, said) == (130, "\ninterrupted; all processes were ended\n")
 
 
 def stopped_among(pid: int) -> list[psutil.Process]:
