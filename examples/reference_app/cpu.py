@@ -21,16 +21,19 @@ MOST = 100.0
 class CpuMeter:
     """The CPU of one process.
 
-    What it waits for counts as well: on a machine that others keep busy, a process that runs away gets no more than its
-    share, and would go unnoticed by what it got.
+    What it waits for counts as well, unless told otherwise: on a machine that others keep busy, a process that runs
+    away gets no more than its share, and would go unnoticed by what it got.
 
     Args:
         pid: the process, or ``None`` where there is none.
         clock: for the time between two looks.
+        waiting: whether what it waits for counts. Where it does, a process on a machine that others keep busy looks
+            busy itself.
     """
 
-    def __init__(self, pid: int | None, clock: Clock) -> None:
+    def __init__(self, pid: int | None, clock: Clock, *, waiting: bool = True) -> None:
         self.pid = pid
+        self._waiting = waiting
         self._clock = clock
         self._seen: deque[tuple[float, float]] = deque()
         self._queued = self._in_queue = 0.0
@@ -43,7 +46,7 @@ class CpuMeter:
             taken = psutil.Process(self.pid).cpu_times()
         except psutil.NoSuchProcess:  # it ended since: the next look finds the new one
             return math.nan
-        now, queued = self._clock.monotonic(), waited(self.pid)
+        now, queued = self._clock.monotonic(), waited(self.pid) if self._waiting else 0.0
         self._in_queue += max(queued - self._queued, 0.0)  # it drops when a thread ends
         self._queued = queued
         self._seen.append((now, taken.user + taken.system + self._in_queue))

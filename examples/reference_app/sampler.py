@@ -98,8 +98,9 @@ class Sampler:
         self._observe(metric, value, target)
 
     def _cpu(self, name: str) -> float:
-        pid = os.getpid() if name == WHOLE else self._processes[name]()
+        whole = name == WHOLE
+        pid = os.getpid() if whole else self._processes[name]()
         meter = self._meters.get(name)
         if meter is None or meter.pid != pid:
-            meter = self._meters[name] = CpuMeter(pid, self._clock)
+            meter = self._meters[name] = CpuMeter(pid, self._clock, waiting=not whole)
         return meter.percent()

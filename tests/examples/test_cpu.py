@@ -6,6 +6,8 @@ import math
 import os
 import threading
 
+import pytest
+
 from examples.reference_app.cpu import CpuMeter, waited
 from selfheal.testing import FakeClock
 
@@ -36,6 +38,19 @@ def test_cpu_is_that_of_the_last_two_seconds() -> None:
 
     assert busy > 2.0
     assert meter.percent() < busy / 4
+
+
+def test_waiting_counts_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that waits all the time, and takes next to nothing, on a machine that others keep busy."""
+    clock = FakeClock()
+    monkeypatch.setattr("examples.reference_app.cpu.waited", lambda _: clock.monotonic())
+    meters = CpuMeter(os.getpid(), clock), CpuMeter(os.getpid(), clock, waiting=False)
+    for _ in range(2):
+        clock.advance(1000.0)
+        seen = [meter.percent() for meter in meters]
+
+    assert seen[0] == 100.0
+    assert seen[1] < 10.0
 
 
 def test_waiting_for_the_cpu_is_told_on_linux() -> None:
