@@ -54,7 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="selfheal", description="Look at what selfheal does and did.")
+    parser = argparse.ArgumentParser(
+        prog="selfheal", description="Look at what selfheal does and did, and keep backups."
+    )
     parser.add_argument("--version", action="version", version=f"selfheal {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     backup.add_to(commands)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from typing import Any
 
 import attrs
@@ -80,9 +81,16 @@ def _tell(page: Page, name: str, before: States, after: States) -> bool:
 
 
 def _diff(old: TreeState, new: TreeState) -> StateDiff:
-    """What differs; of what cannot be read nothing else is said than that."""
-    found = diff_states(old, new)
-    return attrs.evolve(found, removed=tuple(path for path in found.removed if path not in found.unread))
+    """What differs; of what cannot be read, and what is below it, nothing else is said than that."""
+    found, unread = diff_states(old, new), set(new.unread)
+    return attrs.evolve(found, removed=tuple(path for path in found.removed if unread.isdisjoint(_with_above(path))))
+
+
+def _with_above(path: str) -> Iterator[str]:
+    """A path and all directories above it."""
+    while path:
+        yield path
+        path = path.rpartition("/")[0]
 
 
 def _named(path: str, mark: Mark) -> str:

@@ -179,6 +179,27 @@ def test_what_cannot_be_read(host: Host, id: str, monkeypatch: pytest.MonkeyPatc
     assert not any(line.startswith("  - ") for line in told.lines)
 
 
+def test_a_directory_that_cannot_be_read(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is in it is not called removed."""
+    from selfheal.backup.paths import Below
+
+    host.path("data/sub/deep").mkdir(parents=True)
+    host.path("data/sub/deep/file").touch()
+    host.made()
+    entered = Below.directory
+
+    def refuse(tree: Below, path: str) -> int:
+        if path == "sub":
+            raise PermissionError(13, "Permission denied")
+        return entered(tree, path)
+
+    monkeypatch.setattr(Below, "directory", refuse)
+    told = host("diff")
+
+    assert told.code == 3
+    assert [line for line in told.lines if line.startswith("  ")] == ["  ? sub: cannot be read"]
+
+
 def test_of_many_names_a_hundred_are_told(host: Host, id: str) -> None:
     """The rest is counted; the document has all."""
     for number in range(103):
