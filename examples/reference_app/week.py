@@ -36,7 +36,7 @@ PAUSE, LEAST = 0.2, 3
 """Seconds between two looks, and how many there are at least at each level."""
 LOOKS = 15
 """Looks that become one step of five minutes, at most."""
-WOBBLE = {"cpu_percent": 10.0, "memory_percent": 2.0, "latency_ms": 10.0, "success_rate": 0.005}
+WOBBLE = {"cpu_percent": 10.0, "memory_percent": 2.0, "latency_ms": 20.0, "success_rate": 0.005}
 """By how much a step is off, on average: percent, percent, milliseconds, share; a success rate only downwards."""
 DAYS = 7
 NIGHT, NOON = 0.2, 1.0
