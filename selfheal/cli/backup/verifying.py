@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from selfheal.backup.damages import Damage, Verification
 from selfheal.backup.reporting import REPORT_NAME, as_data
-from selfheal.backup.restoring.restorer import Restorer
+from selfheal.backup.restoring.drilling import Drilling
 from selfheal.backup.restoring.words import amount, count
 from selfheal.backup.store import BackupStore
 from selfheal.backup.verifying import Drill
@@ -21,7 +20,6 @@ from selfheal.cli.backup.page import SHOWN, Page
 from selfheal.cli.backup.running import DIFFERS, DONE, CannotError
 from selfheal.cli.backup.showing import Tell, showing
 from selfheal.errors import RestoreFailedError
-from selfheal.events import EventBus
 
 _DIGEST = re.compile(r"\b([0-9a-f]{16})[0-9a-f]{16,}\b")
 _HEAD = ("SECTION", "PATH", "WHAT", "EXPECTED", "FOUND")
@@ -93,40 +91,6 @@ def _directory(option: str, path: str) -> Path:
     if not os.path.isdir(path):
         raise CannotError(f"{option} {path} is no directory: make it first")
     return Path(path)
-
-
-class Drilling:
-    """Restores a backup aside, for :func:`~selfheal.backup.verify`.
-
-    Args:
-        store: where it is.
-        tell: told how far it is.
-    """
-
-    def __init__(self, store: BackupStore, tell: Tell | None) -> None:
-        self._store, self._tell = store, tell
-
-    def restore(self, id: str, scratch: Path) -> Mapping[str, Path]:
-        """Restore all sections below a directory; give the place of each.
-
-        Raises:
-            RestoreError: if they could not be.
-        """
-        record, below = scratch / "record", scratch / "restored"
-        record.mkdir()
-        below.mkdir()
-        restorer = Restorer(
-            self._store,
-            record,
-            states={},
-            keep_previous=False,
-            compare_hashes=False,
-            progress=self._tell,
-            events=EventBus(),
-        )
-        places = {section.name: below / section.name for section in self._store.manifest(id).sections}
-        restorer.restore(restorer.plan(id, targets=places))
-        return places
 
 
 def tell_local(page: Page, verification: Verification, report: Path | None) -> int:
