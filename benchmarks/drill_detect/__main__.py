@@ -35,24 +35,24 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         description="Do real faults to real processes, and see whether the monitor finds them, and nothing else.",
     )
     keys = [case.key for case in cases(Settings())]
-    parser.add_argument("--runs", type=_positive, default=10, help="runs of each kind (default: 10)")
+    parser.add_argument("--runs", type=count, default=10, help="runs of each kind (default: 10)")
     parser.add_argument("--seed", type=int, default=20261121, help="of the first run of each kind (default: 20261121)")
     parser.add_argument("--only", choices=keys, help="this kind alone")
-    parser.add_argument("--at-once", type=_positive, default=10, help="runs at the same time (default: 10)")
+    parser.add_argument("--at-once", type=count, default=10, help="runs at the same time (default: 10)")
     parser.add_argument(
-        "--cpu", type=_percent, help="percent of a CPU that is a spike (default: 80 as shipped, less on a busy machine)"
+        "--cpu", type=percent, help="percent of a CPU that is a spike (default: 80 as shipped, less on a busy machine)"
     )
     return parser.parse_args(arguments)
 
 
-def _positive(text: str) -> int:
+def count(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
     return value
 
 
-def _percent(text: str) -> float:
+def percent(text: str) -> float:
     value = float(text)
     if not 1.0 <= value <= 95.0:
         raise argparse.ArgumentTypeError("must be from 1 to 95")
