@@ -113,7 +113,7 @@ def test_what_is_denied_or_not_decided_is_not_done_and_asked_again_when_it_is_ov
 
 
 def test_an_action_that_asks_waits_for_a_person_whatever_else_is_said() -> None:
-    """Neither ``auto_critical`` nor a level that wants no approval lets it pass; with the approval it runs."""
+    """Neither a soft level nor ``auto_critical`` lets it pass; with the approval it runs, once."""
 
     class Grave(BaseAction):
         """Not to be done by itself."""
@@ -129,8 +129,7 @@ def test_an_action_that_asks_waits_for_a_person_whatever_else_is_said() -> None:
             return True
 
     done: list[str] = []
-    level = {"level": "soft", "approval": False, "actions": ["grave"]}
-    rig = Rig(strategy(level, grace_period=0), actions=ActionRegistry([Grave()]), auto_critical=True)
+    rig = Rig(strategy(["grave"], grace_period=0), actions=ActionRegistry([Grave()]), auto_critical=True)
     assert [one.guard for one in rig.raise_alert()] == ["approval"]
     assert done == []
     rig.engine.approve(rig.engine.snapshot().approvals[0].id, by="maria", reason="go")
