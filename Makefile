@@ -13,7 +13,7 @@ NEEDED := curl:curl jq:jq sshd:openssh-server
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help system install test lint format types bench bench-detect drill-detect fuzz demo demo-levers serve scenarios clean
+.PHONY: help system install test lint format types bench bench-detect drill-detect fuzz demo demo-levers demo-restore serve scenarios clean
 
 help: ## Show this list.
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ demo: $(STAMP)-run ## Break the reference app six times, and heal it, then run i
 
 demo-levers: $(STAMP)-run ## Kill, hang, leak and crash workers, and see each repaired or given up in time (at most 90 s).
 	$(BIN)/python -m examples.demo_levers
+
+demo-restore: $(STAMP)-run ## Destroy config, data and state of the reference app, and restore them under traffic (about 30 s).
+	$(BIN)/python -m examples.demo_restore
 
 serve: $(STAMP)-run ## Run the reference app on port 3001 until interrupted.
 	$(BIN)/python -m examples.reference_app

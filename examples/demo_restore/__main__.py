@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import logging
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         disaster = Disaster(directory / "service", story, patience)
         disaster.run(processes)
         Stopped(directory / "service", story, disaster.backup, patience).run(processes)
-    except (NotSeenError, OSError) as error:
+    except (NotSeenError, OSError, subprocess.SubprocessError) as error:
         story.expect("everything that had to happen did", False, f"{type(error).__name__}: {error}")
     except KeyboardInterrupt:
         print("\ninterrupted")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import sqlite3
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
@@ -19,23 +19,35 @@ class Contents:
     """Config, data and state as they are.
 
     Args:
-        config: digest of the settings.
+        config: the settings.
         data: numbers and names of all documents.
-        state: digests of all other files, by name.
+        state: all other files, by name.
     """
 
-    config: str
+    config: bytes
     data: frozenset[Receipt]
-    state: tuple[tuple[str, str], ...]
+    state: Mapping[str, bytes]
 
     def like(self, old: Contents, new: Contents) -> str:
         """Section by section, whether it is as in one or in the other."""
+        sides = {"old": self._as_in(old), "new": self._as_in(new)}
         told = []
         for section in ("config", "data", "state"):
-            mine = getattr(self, section)
-            same = [name for name, other in (("old", old), ("new", new)) if mine == getattr(other, section)]
-            told.append(f"{section} {' and '.join(same) or 'neither'}")
+            names = [side for side, same in sides.items() if same[section]]
+            told.append(f"{section} {' and '.join(names) or 'neither'}")
         return ", ".join(told)
+
+    def _as_in(self, other: Contents) -> dict[str, bool]:
+        return {
+            "config": self.config == other.config,
+            "data": self.data == other.data,
+            "state": _goes_on_from(self.state, other.state),
+        }
+
+
+def _goes_on_from(now: Mapping[str, bytes], before: Mapping[str, bytes]) -> bool:
+    """Whether it is the same state: a service that was started may have told people something since."""
+    return now.keys() == before.keys() and all(now[name].startswith(content) for name, content in before.items())
 
 
 def documents_in(database: Path) -> frozenset[Receipt]:
@@ -62,13 +74,9 @@ def contents_of_backup(path: Path) -> Contents:
 
 
 def _contents(settings: Path, requests: Path, state: Path) -> Contents:
-    files = sorted(path for path in state.rglob("*") if path.is_file() and ".sqlite" not in path.name)
+    files = [path for path in state.rglob("*") if path.is_file() and ".sqlite" not in path.name]
     return Contents(
-        config=_digest(settings),
+        config=settings.read_bytes(),
         data=documents_in(requests),
-        state=tuple((str(path.relative_to(state)), _digest(path)) for path in files),
+        state={str(path.relative_to(state)): path.read_bytes() for path in sorted(files)},
     )
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

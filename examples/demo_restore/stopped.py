@@ -11,11 +11,10 @@ import attrs
 import psutil
 
 from examples.demo_restore.contents import Contents, contents_of, contents_of_backup
+from examples.demo_restore.service import WITHIN, running
 from examples.reference_app.places import Places
-from examples.reference_app.running import RunningApp
 from examples.reference_app.story import Story
 
-_WITHIN = 60.0
 _MIX = "config new, data new, state old"
 _NOTE = "# rm in the wrong directory; restored by maria"
 
@@ -81,18 +80,16 @@ class Stopped:
         self.story.tell(f"the record of the restore says {found}; on the disk: {mixed.like(old, new)}")
         if expected == "old":
             self.story.expect("a mix is on the disk now", mixed.like(old, new) == _MIX, mixed.like(old, new))
-        with RunningApp(self.directory, speed=1.0) as app:
+        with running(self.directory, self.patience) as app:
             (said,) = [line for line in app.said.splitlines() if "cut off" in line] or ["it said nothing"]
             self.story.tell(f"the service starts: {said}")
             processes.update(app.family())
-            healthy = app.status()["status"]
-        found_now = contents_of(places)
-        wanted = old if expected == "old" else new
-        self.story.expect(
-            f"after the next start all is {expected}, no mix", found_now == wanted, found_now.like(old, new)
-        )
+            app.wait_for(lambda: app.status()["status"] == "healthy", "a healthy service", WITHIN * self.patience)
+        now = contents_of(places).like(old, new)
+        wanted = f"config {expected}, data {expected}, state {expected}"
+        self.story.expect(f"after the next start all is {expected}, no mix", now == wanted, now)
         left = [path.name for path in [*self.directory.glob(".*.restore-*"), *places.restores.glob("*journal*")]]
-        self.story.expect("it works, and nothing is left lying about", healthy == "healthy" and not left, healthy)
+        self.story.expect("it works, and nothing is left lying about", not left, left or "healthy")
 
     def _restore(self, *options: str, killed: tuple[str, int] | None = None) -> subprocess.CompletedProcess[str]:
         options = ("--state-dir", str(self.directory), *options)
@@ -104,7 +101,7 @@ class Stopped:
             capture_output=True,
             text=True,
             cwd=Path(__file__).resolve().parents[2],
-            timeout=_WITHIN * self.patience,
+            timeout=WITHIN * self.patience,
         )
         self.story.shown((told.stdout + told.stderr).strip())
         return told

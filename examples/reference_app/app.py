@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ from examples.reference_app.keys import VARIABLE, KeyPool
 from examples.reference_app.places import Places
 from examples.reference_app.provider_process import ProviderProcess
 from examples.reference_app.repair import Repair
-from examples.reference_app.request_log import RequestLog
+from examples.reference_app.request_log import NotKeptError, RequestLog
 from examples.reference_app.sampler import INDEXER, PROVIDER, WORKERS, Sampler
 from examples.reference_app.services import Service, Services, WorkInHand
 from examples.reference_app.stopping import StopReport
@@ -317,7 +318,8 @@ class ReferenceApp:
         self.detection.look()
 
     def _trim(self) -> None:
-        self.requests.trim(self.config.keep_requests)
+        with contextlib.suppress(NotKeptError):  # lost, and told by who looks at the files: there is nothing to trim
+            self.requests.trim(self.config.keep_requests)
 
     def _watch(self) -> None:
         """What is to be looked at more often than faults are: loads, leaks, and the way back to the provider."""

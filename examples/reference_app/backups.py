@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+import sqlite3
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,8 +17,9 @@ from examples.reference_app.places import Places
 from examples.reference_app.request_log import RequestLog, look_into
 from selfheal.backup import BackupStore, Restorer, RestoreReport, Section
 from selfheal.backup.control import BackupControl
+from selfheal.backup.naming import time_of
 from selfheal.backup.routine import BackupRoutine, Round
-from selfheal.errors import RestoreStuckError
+from selfheal.errors import NotFoundError, RestoreStuckError, StateError
 from selfheal.events import DEFAULT_BUS, EventBus
 from selfheal.policies.dormancy import KEY
 from selfheal.state import SQLiteStore
@@ -79,6 +82,18 @@ def open_store(places: Places, directory: Path | None = None, *, events: EventBu
     return BackupStore(directory or places.backups, sections_of(places), events=events)
 
 
+def chosen(store: BackupStore, which: str) -> str:
+    """Id of a backup: the newest, that of an id, or the newest of a date or before.
+
+    Raises:
+        NotFoundError: if there is none; also for the id of one that is gone, which is no date here.
+    """
+    found = store.get(which).id
+    if found != which and time_of(which) is not None:
+        raise NotFoundError("backup", which, store.names())
+    return found
+
+
 def whole(places: Places) -> bool:
     """Whether the databases can be read: what a restore has to end in.
 
@@ -118,6 +133,13 @@ def recover(places: Places, directory: Path | None = None) -> RestoreReport | No
     if report is not None:
         logger.warning("a restore of %s had been cut off: %s; see %s", report.backup, report.outcome, places.restores)
     return report
+
+
+def _said(section: Section) -> Any:
+    try:
+        return None if section.probe is None else section.probe()
+    except (OSError, ValueError, sqlite3.Error, StateError) as error:
+        return f"no answer: {error}"
 
 
 class Backups:
@@ -164,6 +186,8 @@ class Backups:
         self._on_restored = on_restored
         self._held = threading.Lock()
         self._paused_by: int | None = None
+        self._as_it_is = False
+        self._as_restored: dict[str, Any] = {}
         self.store = BackupStore(directory or places.backups, self._sections(), events=events)
         self.losses = Losses(places, self.store, events, requests.distrust)
         self.routine = BackupRoutine(self.store)
@@ -171,8 +195,9 @@ class Backups:
             self.store,
             places.restores,
             pause=self.pause,
-            resume=self.resume,
+            resume=self._go_on,
             probe=self._works,
+            states={section.name: functools.partial(self._state, section) for section in self.store.sections},
             keep_previous=True,
             events=events,
         )
@@ -183,9 +208,17 @@ class Backups:
         """Have backups made each night, and the first one now if there is none."""
         self.routine.register(self.tasks, at=self._at, check_every=self._check_every, owner=owner)
 
-    def now(self) -> Round:
-        """Do now what is done each night."""
-        done = self.routine.run()
+    def now(self, *, as_it_is: bool = False) -> Round:
+        """Do now what is done each night.
+
+        Args:
+            as_it_is: also where something of the newest backup is gone, because a person let go of it.
+        """
+        self._as_it_is = as_it_is
+        try:
+            done = self.routine.run()
+        finally:
+            self._as_it_is = False
         self.losses.look()
         return done
 
@@ -199,8 +232,9 @@ class Backups:
             NotFoundError: if there is none.
             RestoreError: if it is refused or fails; then all is as it was, unless it says otherwise.
         """
-        names = {section.name for section in self.store.manifest(self.store.get(which).id).sections}
-        return self.restorer.restore(self.restorer.plan(which, sections=[name for name in LIVE if name in names]))
+        id = chosen(self.store, which)
+        names = {section.name for section in self.store.manifest(id).sections}
+        return self.restorer.restore(self.restorer.plan(id, sections=[name for name in LIVE if name in names]))
 
     def pause(self) -> None:
         """Close the request log, and have requests wait.
@@ -211,6 +245,7 @@ class Backups:
         if not self._held.acquire(timeout=_PATIENCE):
             raise BusyError("another backup or restore holds the request log")
         self._paused_by = threading.get_ident()
+        self._as_restored.clear()
         self._requests.pause()
 
     def resume(self) -> None:
@@ -232,6 +267,17 @@ class Backups:
             "tasks": {one.id: one.execution_count for one in self.tasks.snapshot().tasks},
         }
 
+    def _go_on(self) -> None:
+        """Note what is there now, before requests add to it; then go on."""
+        self._as_restored = {section.name: _said(section) for section in self.store.sections}
+        self.resume()
+
+    def _state(self, section: Section) -> Any:
+        """What a section says of itself: after a restore, what it said before requests went on."""
+        if section.name in self._as_restored:
+            return self._as_restored.pop(section.name)
+        return _said(section)
+
     def _standing(self) -> dict[str, str]:
         try:
             name, backup = self.control.standing()
@@ -246,15 +292,19 @@ class Backups:
             if section.name == DATA:
                 return attrs.evolve(section, before=self._before_data, after=self.resume)
             if section.name == STATE:
-                return attrs.evolve(section, before=lambda: self.losses.refuse(STATE))
+                return attrs.evolve(section, before=lambda: self._refuse(STATE))
             return section
 
         there = (one for one in sections_of(self._places) if one.name != CONFIG or one.path.exists())
         return tuple(map(prepared, there))
 
     def _before_data(self) -> None:
-        self.losses.refuse(DATA)
+        self._refuse(DATA)
         self.pause()
+
+    def _refuse(self, section: str) -> None:
+        if not self._as_it_is:
+            self.losses.refuse(section)
 
     def _works(self) -> bool:
         """What the restorer asks after a restore: the files are whole, and the service can use them."""

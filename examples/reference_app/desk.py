@@ -30,7 +30,7 @@ class Desk(SteeringApi):
 
     ::
 
-        POST /api/backups              make a backup now, and prove it
+        POST /api/backups              make a backup now, and prove it; ?as_it_is=true: what is gone was let go of
         POST /api/approvals/<id>       let a level begin that waits for a person; .strategies.approvals in the status
         POST /api/restores             put the newest backup back (?which= another), whatever healing may do
         POST /api/restores/commit      what was there before a restore may go
@@ -96,7 +96,7 @@ class Desk(SteeringApi):
         return told
 
     def _back_up(self, request: Request, caller: Caller) -> Mapping[str, Any]:
-        done = self._backups.now()
+        done = self._backups.now(as_it_is=request.parameters().get("as_it_is") == "true")
         made, found = done.backup, done.verification
         return {
             "backup": None if made is None else made.id,

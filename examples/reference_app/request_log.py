@@ -87,7 +87,7 @@ class RequestLog:
         patience: seconds for which an entry waits while the log is paused.
     """
 
-    def __init__(self, path: Path, patience: float = 2.0) -> None:
+    def __init__(self, path: Path, patience: float = 10.0) -> None:
         self.path = path
         self._patience = patience
         self._lock = threading.Condition()

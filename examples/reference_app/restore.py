@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from examples.reference_app.alone import AlreadyRunningError, alone
-from examples.reference_app.backups import open_restorer, open_store, recover
+from examples.reference_app.backups import chosen, open_restorer, open_store, recover
 from examples.reference_app.places import Places
 from selfheal.errors import BackupError, NotFoundError
 
@@ -44,8 +44,9 @@ def main(argv: Sequence[str] | None = None, step: Callable[[str], object] = lamb
 
 
 def _restore(places: Places, options: argparse.Namespace, step: Callable[[str], object]) -> int:
-    restorer = open_restorer(places, open_store(places, options.backups), step=step)
-    plan = restorer.plan(options.which, sections=options.section)
+    store = open_store(places, options.backups)
+    restorer = open_restorer(places, store, step=step)
+    plan = restorer.plan(chosen(store, options.which), sections=options.section)
     if options.dry_run:
         print(plan)
         return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -32,12 +32,14 @@ class Service:
             self.places.settings.write_text("SUMMARY_API_KEYS=a,b\n")
         self.places.journal.write_text("{}\n")
         (self.places.state / "notifications.jsonl").write_text("{}\n")
-        self.requests = RequestLog(self.places.requests)
+        self.requests = RequestLog(self.places.requests, patience=0.5)
         self.restored = 0
+        self.on_restored: Callable[[], object] = lambda: None
         self.backups = Backups(self.places, self.requests, events=EventBus(), on_restored=self._count)
 
     def _count(self) -> None:
         self.restored += 1
+        self.on_restored()
 
     def close(self) -> None:
         self.backups.tasks.shutdown(timeout=10)
@@ -144,6 +146,35 @@ def test_a_restore_brings_back_what_was_there_and_keeps_what_is(service: Service
     service.backups.restorer.rollback("the wrong one")
     assert look_into(service.places.requests)["documents"] == 2
     assert service.requests.add(entry("d")) == 3
+
+
+def test_requests_that_come_at_once_are_not_taken_for_a_difference(service: Service) -> None:
+    """The report compares what came back, not what clients have added to it since."""
+    service.requests.add(entry("a"))
+    service.backups.now()
+    service.requests.add(entry("b"))
+    service.on_restored = lambda: service.requests.add(entry("c"))
+
+    report = service.backups.put_back()
+
+    config, data, state = report.sections
+    assert data.probe == ("documents: 2 -> 1", "newest: 2 -> 1")
+    assert (config.unlike_backup, data.unlike_backup, state.unlike_backup) == ((), (), ())
+    assert look_into(service.places.requests)["documents"] == 2
+
+
+def test_what_cannot_say_how_it_is_does_not_stand_in_the_way(service: Service) -> None:
+    """That is why it is restored; the report has the words."""
+    service.backups.now()
+    service.places.settings.unlink()
+    service.requests.pause()
+    service.places.requests.write_text("no database" * 100)
+
+    config, data, _ = service.backups.put_back().sections
+
+    assert "no answer: " in config.probe[0]
+    assert "no answer: file is not a database" in data.probe[0]
+    assert service.requests.add(entry("a")) == 1
 
 
 def test_the_journal_stays_under_who_writes_it(service: Service) -> None:

@@ -151,10 +151,10 @@ def test_workers_killed_while_they_answer_cost_nobody_a_summary(start: Start) ->
         sent += traffic.send(4)
 
     assert answered_by(sent) == {"local": 12}
+    app.wait_for(lambda: app.status()["queue"]["size"] == 0, "the last one taken off the queue")
     shown = app.status()
     assert shown["workers"]["crashes"] == 2
     assert shown["fallback"]["active"] == "local"
-    assert shown["queue"]["size"] == 0
 
 
 def test_dormancy_is_told_and_its_moment_kept(start: Start) -> None:
