@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -12,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selfheal.detection.calibrator import TailCalibrator
+from selfheal.detection.lately import Lately
 from selfheal.detection.residual_rows import ResidualRows
 from selfheal.detection.saved import Saved
 
-KIND, VERSION = "anchor", 1
+KIND, VERSION = "anchor", 2
 FIRST = 14 * 86_400.0
 """Seconds of the past before the first one, unless recorded history is given: working days and weekends twice."""
 
@@ -69,40 +68,39 @@ class Anchor:
         fitted: the model in use then.
         calibrator: how large deviations were until then, its own.
         at: wall seconds of that moment.
-        recent: the latest deviations, which are averaged with a new one.
+        lately: the latest deviations, which a new one is averaged with.
     """
 
     def __init__(
-        self, rows: ResidualRows, fitted: Fitted, calibrator: TailCalibrator, at: float, recent: deque[float]
+        self, rows: ResidualRows, fitted: Fitted, calibrator: TailCalibrator, at: float, lately: Lately
     ) -> None:
         self.rows = rows
         self.fitted = fitted
         self.at = at
         self._calibrator = calibrator
-        self._recent = recent
+        self._lately = lately
 
     @classmethod
-    def of(cls, rows: ResidualRows, fitted: Fitted, calibrator: TailCalibrator, recent: deque[float]) -> Anchor:
+    def of(cls, rows: ResidualRows, fitted: Fitted, calibrator: TailCalibrator, lately: Lately) -> Anchor:
         """One of what a detector knows now."""
         own = ResidualRows(rows.metrics, rows.zone)
         own.load(rows.to_dict())
-        return cls(own, fitted, TailCalibrator.from_dict(calibrator.to_dict()), rows.last, recent.copy())
+        return cls(own, fitted, TailCalibrator.from_dict(calibrator.to_dict()), rows.last, lately.copy())
 
     def deviation(self, t: float, x: Mapping[str, float]) -> float:
         """How far a sample is from what was usual then; 0 without a known metric."""
         row = self.rows.row(t, x)
         return 0.0 if row is None else float(self.fitted.model.deviations(row[None, :])[0])
 
-    def score(self, deviation: float, *, afresh: bool) -> float:
+    def score(self, t: float, deviation: float, *, afresh: bool) -> float:
         """How rarely there was such a deviation, averaged with the latest ones, or without them after a gap."""
-        recent = () if afresh else self._recent
-        return self._calibrator.score((math.fsum(recent) + deviation) / (len(recent) + 1))
+        return self._calibrator.score(deviation if afresh else self._lately.with_one(t, deviation))
 
-    def take(self, deviation: float, *, afresh: bool) -> None:
+    def take(self, t: float, deviation: float, *, afresh: bool) -> None:
         """Keep a deviation as the latest."""
         if afresh:
-            self._recent.clear()
-        self._recent.append(deviation)
+            self._lately.clear()
+        self._lately.take(t, deviation)
 
     def to_dict(self) -> dict[str, Any]:
         """It, as JSON data."""
@@ -112,21 +110,21 @@ class Anchor:
             "at": self.at,
             "rows": self.rows.to_dict(),
             "calibrator": self._calibrator.to_dict(),
-            "recent": list(self._recent),
+            "lately": self._lately.to_dict(),
             "fitted": self.fitted.to_dict(),
         }
 
     @classmethod
     def from_dict(
-        cls, data: Mapping[str, Any], rows: ResidualRows, recent: deque[float], fitted: Callable[[Any], Fitted]
+        cls, data: Mapping[str, Any], rows: ResidualRows, lately: Lately, fitted: Callable[[Any], Fitted]
     ) -> Anchor:
-        """Make it anew from what :meth:`to_dict` gave, with rows and a queue that are empty, and what reads a model.
+        """Make it anew from what :meth:`to_dict` gave, overwriting rows and deviations, with what reads a model.
 
         Raises:
             StateError: if the record is of another kind or version, or damaged.
         """
         saved = Saved(data, KIND, VERSION)
         rows.load(saved.part("rows"))
-        recent.extend(saved.numbers("recent", low=0.0))
+        lately.load(saved.part("lately"))
         calibrator = TailCalibrator.from_dict(saved.part("calibrator"))
-        return cls(rows, fitted(saved.part("fitted")), calibrator, saved.number("at"), recent)
+        return cls(rows, fitted(saved.part("fitted")), calibrator, saved.number("at"), lately)

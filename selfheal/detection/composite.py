@@ -23,6 +23,7 @@ class CompositeConfig(WindowConfig):
     Args:
         neighbours: how many of the nearest past samples count; 1 to 100. With more, an incident has to have been seen
             for longer before it counts as usual.
+        lasting: as there, but 20 minutes.
         anchor: as there, but 28 days.
 
     Raises:
@@ -30,6 +31,7 @@ class CompositeConfig(WindowConfig):
     """
 
     neighbours: int = attrs.field(default=20, validator=between(1, 100))
+    lasting: float = attrs.field(default=1_200.0, validator=between(0.0, DAY, "s"))
     anchor: float = attrs.field(default=28 * DAY, validator=between(0.0, 365 * DAY, "s"))
 
 

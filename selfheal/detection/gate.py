@@ -34,7 +34,7 @@ class GateConfig:
             threshold follows from it and from the step. 0.001 to 1000.
         threshold: the score that alarms, in place of the one that follows from the budget; 0.1 to 300.
         hold: samples in which what was scored is forgotten to 1/e: a new alarm has to be that much above what the
-            metric scored before; 1 to 100000.
+            metric scored before; 0.1, which is no memory at all, to 100000.
         raise_by: by how much each alarm raises the threshold for those to come, at most by 3 in all: a metric that
             alarms often has to be further off; 0 to 3.
         raise_days: days after which that is forgotten to 1/e; 1 to 365.
@@ -50,7 +50,7 @@ class GateConfig:
 
     budget_per_day: float = attrs.field(default=0.2, validator=between(0.001, 1000.0))
     threshold: float | None = attrs.field(default=None, validator=between(0.1, 300.0, optional=True))
-    hold: float = attrs.field(default=200.0, validator=between(1.0, 100_000.0, "samples"))
+    hold: float = attrs.field(default=200.0, validator=between(0.1, 100_000.0, "samples"))
     raise_by: float = attrs.field(default=0.15, validator=between(0.0, 3.0))
     raise_days: float = attrs.field(default=60.0, validator=between(1.0, 365.0, "days"))
     clear_at: float = attrs.field(default=0.5, validator=between(0.0, 1.0))

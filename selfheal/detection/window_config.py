@@ -34,6 +34,8 @@ class WindowConfig:
         refit_every: seconds between two models; 60 to 604800.
         refit: ``"inline"``: :meth:`learn` fits when it is time; ``"called"``: only :meth:`refit` does.
         smooth: samples over which deviations are averaged, so that what lasts stands out from single jumps; 1 to 100.
+        lasting: seconds after which a deviation counts 1/e in a second mean, which is taken where it is larger, so that
+            what lasts stands out in samples of every minute as in those of every five; 0 to 86400, 0 for none.
         anchor: seconds that what was usual at one moment stays to be compared with, beside what was learnt since, so
             that a long incident stays unusual; 0 to 31536000 (a year), 0 for never.
         seed: of all that is drawn at random; 0 to 4294967295.
@@ -49,6 +51,7 @@ class WindowConfig:
     refit_every: float = attrs.field(default=21_600.0, validator=between(60.0, 7 * DAY, "s"))
     refit: str = attrs.field(default="inline", validator=one_of("inline", "called"))
     smooth: int = attrs.field(default=6, validator=between(1, 100))
+    lasting: float = attrs.field(default=0.0, validator=between(0.0, DAY, "s"))
     anchor: float = attrs.field(default=0.0, validator=between(0.0, 365 * DAY, "s"))
     seed: int = attrs.field(default=0, validator=between(0, 2**32 - 1))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Self
 
@@ -14,12 +13,13 @@ import numpy as np
 from selfheal.detection.anchor import FIRST, Anchor, Fitted, Model, Rows
 from selfheal.detection.arrays import check_seal, seal
 from selfheal.detection.calibrator import TailCalibrator
+from selfheal.detection.lately import Lately
 from selfheal.detection.residual_rows import ResidualRows
 from selfheal.detection.row_window import RowWindow
 from selfheal.detection.verdict import NOTHING_SAID, Reason, Verdict
 from selfheal.detection.window_config import WindowConfig, some_metrics
 
-VERSION = 1
+VERSION = 2
 UNUSUAL = 1.0
 """From this score on, reasons are given."""
 MOST_REASONS = 5
@@ -33,10 +33,10 @@ SHORTEST = 6.9 * DAY
 class WindowDetector(ABC):
     """A :class:`~selfheal.detection.MultivariateDetector` that fits a model to a sliding window of residuals.
 
-    Each sample becomes a row of residuals, the model says how far that is from the window, the mean of the latest few
-    says how far it was lately, and a calibrator how rarely that happens. A model is fitted when there are enough rows,
-    again each time they have doubled, and then every ``refit_every`` seconds; until the next one is ready the last one
-    is used. No verdict is ready before a day of samples, or a window of them where that is shorter.
+    Each sample becomes a row of residuals, the model says how far that is from the window, the mean of the latest few,
+    or of a longer while, how far it was lately, and a calibrator how rarely that happens. A model is fitted when there
+    are enough rows, again each time they have doubled, and then every ``refit_every`` seconds; until the next one is
+    ready the last one is used. No verdict is ready before a day of samples, or a window of them where that is shorter.
 
     Where ``anchor`` is set, a sample is also compared with an anchor: the detector as it was at the end of
     :meth:`warm_start`, or after two weeks, and anew after so many seconds. The score is the geometric
@@ -73,7 +73,7 @@ class WindowDetector(ABC):
         self._rows = ResidualRows(self._metrics, config.zone)
         self._window = RowWindow(config.window, config.max_rows, 2 * len(self._metrics))
         self._calibrator = TailCalibrator()
-        self._recent: deque[float] = deque(maxlen=max(config.smooth - 1, 0))
+        self._lately = Lately(config.smooth, config.lasting)
         self._fitted: Fitted | None = None
         self._anchor: Anchor | None = None
         self._first = math.nan
@@ -115,7 +115,7 @@ class WindowDetector(ABC):
         """Make what is known now the anchor, as when a change is to stay; ``False`` if there is none or too little."""
         if not self.config.anchor or self._fitted is None or not self._calibrator.ready:
             return False
-        self._anchor = Anchor.of(self._rows, self._fitted, self._calibrator, self._recent)
+        self._anchor = Anchor.of(self._rows, self._fitted, self._calibrator, self._lately)
         return True
 
     def refit_due(self) -> bool:
@@ -169,11 +169,10 @@ class WindowDetector(ABC):
         if row is None or deviation is None:
             return NOTHING_SAID
         afresh = self._rows.after_gap(t)
-        recent = [] if afresh else self._recent
-        now = score = self._calibrator.score((math.fsum(recent) + deviation) / (len(recent) + 1))
+        now = score = self._calibrator.score(deviation if afresh else self._lately.with_one(t, deviation))
         then = 0.0
         if self._anchor is not None:
-            then = self._anchor.score(anchored, afresh=afresh)
+            then = self._anchor.score(t, anchored, afresh=afresh)
             score = now ** (1.0 - ANCHORED) * then**ANCHORED
         reasons = self._reasons(t, x, score, by_anchor=then > now) if score >= UNUSUAL else ()
         long_enough = t - self._first >= min(self.config.window, DAY)
@@ -218,15 +217,14 @@ class WindowDetector(ABC):
     ) -> None:
         afresh = self._rows.after_gap(t)
         if afresh:
-            self._recent.clear()
+            self._lately.clear()
         if self._anchor is not None:
-            self._anchor.take(anchored, afresh=afresh)
+            self._anchor.take(t, anchored, afresh=afresh)
         if math.isnan(self._first):
             self._first = t
         if deviation is not None:
-            mean = (math.fsum(self._recent) + deviation) / (len(self._recent) + 1)
-            self._calibrator.learn(mean, weight)
-            self._recent.append(deviation)
+            self._calibrator.learn(self._lately.with_one(t, deviation), weight)
+            self._lately.take(t, deviation)
         self._window.add(t, row, weight)
         self._rows.learn(t, x, weight)
         if self.config.refit == "inline" and self.refit_due():
@@ -246,7 +244,7 @@ class WindowDetector(ABC):
             "rows": self._rows.to_dict(),
             "window": self._window.to_dict(),
             "calibrator": self._calibrator.to_dict(),
-            "recent": list(self._recent),
+            "lately": self._lately.to_dict(),
             "first": None if math.isnan(self._first) else self._first,
             "fitted": None if fitted is None else fitted.to_dict(),
             "anchor": None if self._anchor is None else self._anchor.to_dict(),
@@ -269,15 +267,14 @@ class WindowDetector(ABC):
         made._rows.load(saved.part("rows"))
         made._window.load(saved.part("window"))
         made._calibrator = TailCalibrator.from_dict(saved.part("calibrator"))
-        made._recent.extend(saved.numbers("recent", low=0.0))
+        made._lately.load(saved.part("lately"))
         first = saved.optional("first")
         made._first = math.nan if first is None else first
         if data.get("fitted") is not None:
             made._fitted = made._read_fitted(saved.part("fitted"))
         if data.get("anchor") is not None:
-            rows, recent = ResidualRows(metrics, made.config.zone), made._recent.copy()
-            recent.clear()
-            made._anchor = Anchor.from_dict(saved.part("anchor"), rows, recent, made._read_fitted)
+            rows, lately = ResidualRows(metrics, made.config.zone), made._lately.copy()
+            made._anchor = Anchor.from_dict(saved.part("anchor"), rows, lately, made._read_fitted)
         return made
 
     def _read_fitted(self, data: Mapping[str, Any]) -> Fitted:

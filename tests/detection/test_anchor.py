@@ -127,11 +127,11 @@ def test_it_goes_on_from_text(after_incident: str) -> None:
 def test_after_a_gap_the_mean_of_the_latest_starts_anew(after_incident: str) -> None:
     """Hours of silence end the mean of the latest deviations from the anchor too."""
     detector = read(after_incident)
-    assert len(detector.to_dict()["anchor"]["recent"]) == 5
+    assert len(detector.to_dict()["anchor"]["lately"]["latest"]) == 5
     t, x = next(server(1, seed=3, start=LATER + DAY))
     detector.learn(t, x)
 
-    assert len(detector.to_dict()["anchor"]["recent"]) == 1
+    assert len(detector.to_dict()["anchor"]["lately"]["latest"]) == 1
 
 
 def test_a_late_sample_leaves_it_as_it_was(after_incident: str) -> None:
@@ -142,7 +142,7 @@ def test_a_late_sample_leaves_it_as_it_was(after_incident: str) -> None:
     assert json.dumps(detector.to_dict()) == after_incident
 
 
-@pytest.mark.parametrize("change", ["kind", "rows", "calibrator", "recent", "fitted", "at"])
+@pytest.mark.parametrize("change", ["kind", "rows", "calibrator", "lately", "fitted", "at"])
 def test_a_damaged_anchor_is_refused(change: str, anchored: str) -> None:
     """A record with a right checksum and a wrong anchor raises."""
     record = {key: value for key, value in json.loads(anchored).items() if key != "checksum"}

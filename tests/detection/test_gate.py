@@ -56,6 +56,14 @@ def test_what_comes_back_at_once_raises_nothing_and_later_it_does() -> None:
     assert gate.update(150 * STEP, 5.0, STEP) == "raised"
 
 
+def test_without_a_memory_what_rises_over_several_samples_is_an_alarm() -> None:
+    """A score that rises step by step stays below the level by the threshold, unless the gate keeps no level."""
+    rising = [2.0, 3.0, 3.1, 3.1, 3.1]
+
+    assert "raised" not in run(AlertGate(threshold=2.9, hold=1.0), rising)
+    assert run(AlertGate(threshold=2.9, hold=0.1), rising)[1] == "raised"
+
+
 def test_what_is_much_worse_is_an_alarm_also_soon() -> None:
     """A score that is above the level by the threshold alarms at once."""
     gate = AlertGate(threshold=2.0, clear_after=1)
@@ -191,7 +199,7 @@ def test_reset_ends_the_alarm() -> None:
     [
         {"budget_per_day": 0.0},
         {"threshold": 0.0},
-        {"hold": 0.5},
+        {"hold": 0.05},
         {"clear_at": 1.1},
         {"clear_after": 0},
         {"weight": 2.0},

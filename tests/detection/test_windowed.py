@@ -221,6 +221,22 @@ def test_learning_never_fits_when_it_is_called_for(kind: type[WindowDetector]) -
     assert detector.refit_due()
 
 
+def test_what_lasts_with_pauses_stands_out_in_samples_of_every_minute() -> None:
+    """Five minutes high and five as usual, for an hour: with a mean that fades over 20 minutes the pauses score too."""
+    pauses = {}
+    for lasting in (0.0, 1200.0):
+        detector = CompositeDetector(METRICS, window=86_400.0, max_rows=300, lasting=lasting, refit_every=86_400.0)
+        detector.warm_start(server(1440, step=60.0))
+        now = START + 1440 * 60.0
+        scores = []
+        for n, (t, x) in enumerate(server(60, seed=1, step=60.0, start=now)):
+            high = n // 5 % 2 == 0
+            scores.append(detector.update(t, {**x, "memory": x["memory"] + (8.0 if high else 0.0)}).score)
+        pauses[lasting] = min(scores[30:])
+
+    assert pauses[1200.0] > pauses[0.0] + 0.3
+
+
 @every
 def test_a_model_is_fitted_apart_and_installed(kind: type[WindowDetector]) -> None:
     """While a model is fitted, the last one goes on; what was learnt meanwhile does not touch the fitting."""
@@ -300,6 +316,7 @@ def test_bad_names_are_refused(metrics: Any) -> None:
         (CompositeDetector, {"window": 60.0}, "window must be between 600"),
         (CompositeDetector, {"least": 100, "max_rows": 64}, "least must be at most max_rows"),
         (CompositeDetector, {"refit": "often"}, "refit must be one of"),
+        (CompositeDetector, {"lasting": -1.0}, "lasting must be between 0"),
         (CompositeDetector, {"neighbours": 0}, "neighbours must be an integer between 1"),
         (IsolationForestDetector, {"n_estimators": 0}, "n_estimators must be an integer between 1"),
         (OneClassSVMDetector, {"nu": 0.0}, "nu must be between 0.001"),
@@ -316,7 +333,7 @@ def test_bad_settings_are_refused(kind: type[WindowDetector], options: dict[str,
     "change",
     [
         {"kind": "other"},
-        {"version": 2},
+        {"version": 1},
         {"metrics": []},
         {"metrics": ["cpu"]},
         {"config": {"zone": "UTC", "unknown": 1}},
@@ -324,7 +341,7 @@ def test_bad_settings_are_refused(kind: type[WindowDetector], options: dict[str,
         {"rows": {}},
         {"window": {}},
         {"calibrator": {}},
-        {"recent": ["x"]},
+        {"lately": {}},
         {"fitted": {"at": 1.0, "rows": 1}},
         {"fitted": {"at": 1.0, "rows": 1, "model": {}}},
     ],
@@ -341,7 +358,7 @@ def test_a_damaged_record_is_refused(kind: type[WindowDetector], change: dict[st
 def test_an_altered_record_is_refused(kind: type[WindowDetector], learnt: Texts) -> None:
     """One number changed by hand is noticed."""
     record = json.loads(learnt[kind])
-    record["recent"] = [0.5]
+    record["first"] = 0.5
     with pytest.raises(StateError, match="checksum"):
         kind.from_dict(record)
 

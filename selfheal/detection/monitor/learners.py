@@ -19,7 +19,7 @@ Past = Callable[[Series], Iterable[tuple[float, float]]]
 
 DEFAULT_GATE = GateConfig(budget_per_day=0.2)
 """For a ``MetricDetector``: at most one false alarm in five days, on a series that does nothing unusual."""
-PLAIN_GATE = GateConfig(threshold=3.2, hold=1.0)
+PLAIN_GATE = GateConfig(threshold=3.2, hold=0.1)
 """For scores of other detectors, taken as they are: a chance of 1 in 1600, or 0.2 a day of steps of five minutes.
 
 There is no memory of what was scored lately: a score that is taken over several steps rises over several, the level of
