@@ -7,6 +7,7 @@
                         too fast: 429, too much: 503                                (local summary, marked degraded)
     every 1 s     sampling       CPU, memory, latency, success rate, queue, anomaly score ──> triggers of six strategies
     every 300 s   detection      requests, keys, process, breaker, workers  ──> alerts on the bus
+    every 300 s   learning       what was sampled, together, beside the past week ──> anomaly score, alerts on the bus
     on an alert   healing        the strategies that ship, and a repair of the app's own, under every guard; it is
                                  verified by new measurements, undone where it made things worse, and in the journal
     every 600 s   preventive     the same looks before anything is wrong

@@ -25,7 +25,7 @@ logger = logging.getLogger("reference_app.anomaly")
 WHOLE = "reference-app"
 """The service as a whole: all measurements together."""
 METRICS = ("cpu_percent", "memory_percent", "latency_ms", "success_rate")
-"""CPU that this process takes, memory of its largest worker, mean time to an answer, share of provider calls that worked."""
+"""CPU that this process takes, memory of its largest worker, mean time to an answer, share of calls that worked."""
 DAY = 86_400.0
 STEP = HistoryConfig().step
 """Seconds that are judged as one."""

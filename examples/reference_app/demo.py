@@ -32,7 +32,7 @@ from selfheal.clock import SYSTEM_CLOCK
 
 SPEED = 100.0
 LIMIT = 90.0
-MEASURED = 4.0
+MEASURED = 3.0
 _OPEN_FOR = AppConfig().faster(SPEED).open_for
 _POLICY = ExponentialBackoff()
 _NO_KEY = ("unauthorized", "no active api keys")  # the latter where detection has tried the key before
