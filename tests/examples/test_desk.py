@@ -159,7 +159,7 @@ def test_a_person_puts_a_backup_back_whatever_healing_may_do(service: Service) -
 
 
 def test_lost_files_wait_for_a_person_and_are_restored_then(service: Service) -> None:
-    """Nothing is moved before the approval; what comes of the loss is not healed meanwhile."""
+    """Nothing is moved before the approval."""
     service.add("a")
     service.post("/api/backups")
     service.places.settings.unlink()
@@ -178,6 +178,17 @@ def test_lost_files_wait_for_a_person_and_are_restored_then(service: Service) ->
     assert service.places.settings.read_text() == "A=1\n"
     assert service.backups.section()["restore"]["run"]
     assert [record.outcome for record in service.engine.healer.history][-1] is Outcome.HEALED
+
+
+@pytest.mark.parametrize(
+    ("kind", "held_back"), [("no_active_keys", True), ("backup_failed", True), ("process_dead", False)]
+)
+def test_what_comes_of_lost_files_waits_for_them(kind: str, held_back: bool) -> None:
+    """Without keys no healing helps, and each that fails is a step to dormancy; a dead process is another matter."""
+    lost = Alert(at=1.0, kind=FILES_LOST, target="files")
+    consequence = Alert(at=1.0, kind=kind, target="anything")
+
+    assert FIRST_THE_FILES.inhibits(lost, consequence) is held_back
 
 
 def test_a_damaged_backup_is_not_put_back(service: Service) -> None:

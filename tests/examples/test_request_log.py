@@ -118,10 +118,10 @@ def test_a_distrusted_file_keeps_nothing_until_it_is_opened_anew(tmp_path: Path)
 
 def test_who_comes_while_it_is_paused_waits(tmp_path: Path) -> None:
     """An entry is kept once the log goes on, in the file that is there then."""
-    log = RequestLog(tmp_path / "r.sqlite", patience=60.0)
+    log = RequestLog(tmp_path / "r.sqlite", patience=600.0)
     numbers: list[int] = []
     log.pause()
-    waiting = threading.Thread(target=lambda: numbers.append(log.add(entry())))
+    waiting = threading.Thread(target=lambda: numbers.append(log.add(entry())), daemon=True)
     waiting.start()
 
     (tmp_path / "r.sqlite").rename(tmp_path / "elsewhere")
