@@ -10,14 +10,14 @@ from collections.abc import Sequence
 
 from benchmarks.drill_detect.cases import Settings, cases
 from benchmarks.drill_detect.figures import print_results, print_set_up
-from benchmarks.drill_detect.playing import play, spike
+from benchmarks.drill_detect.playing import play, settings_here
 from selfheal.clock import SYSTEM_CLOCK
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Play the drill and print what came of it."""
     given = _parsed(arguments)
-    settings = Settings(cpu=given.cpu or spike())
+    settings = Settings() if given.shipped else settings_here()
     there = len(os.sched_getaffinity(0))
     kinds = [case for case in cases(settings) if given.only in (None, case.key)]
     print_set_up(kinds, settings, given.runs, given.seed, there)
@@ -40,7 +40,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", choices=keys, help="this kind alone")
     parser.add_argument("--at-once", type=count, default=10, help="runs at the same time (default: 10)")
     parser.add_argument(
-        "--cpu", type=percent, help="percent of a CPU that is a spike (default: 80 as shipped, less on a busy machine)"
+        "--shipped", action="store_true", help="the rule for CPU as it ships, however busy the machine is"
     )
     return parser.parse_args(arguments)
 
@@ -49,13 +49,6 @@ def count(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
-    return value
-
-
-def percent(text: str) -> float:
-    value = float(text)
-    if not 1.0 <= value <= 95.0:
-        raise argparse.ArgumentTypeError("must be from 1 to 95")
     return value
 
 

@@ -127,7 +127,7 @@ def nothing(stage: Stage, rng: random.Random) -> Iterator[float]:
 def hog(stage: Stage, rng: random.Random) -> Iterator[float]:
     """Use a whole CPU, from now on."""
     yield from stage.wait_for_cpu()
-    stage.begins("hog")
+    stage.hogs()
 
 
 def leak(stage: Stage, rng: random.Random) -> Iterator[float]:
@@ -158,7 +158,7 @@ def burst(hold: float) -> Script:
 
     def script(stage: Stage, rng: random.Random) -> Iterator[float]:
         yield from stage.wait_for_cpu()
-        stage.begins("hog")
+        stage.hogs()
         yield rng.uniform(0.2, 0.8) * hold
         stage.chosen.tell("calm")
         stage.leave_cpu()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+import math
 from collections.abc import Sequence
 
 import attrs
@@ -66,9 +66,7 @@ class Outcome:
 
 
 class Spent:
-    """For how long at most a process used more than a share of a CPU, by what it says itself.
-
-    Readings overlap: each is of the time since the third sign of life before.
+    """For how long at most a process had more than a share of a CPU, by what it says itself.
 
     Args:
         share: of one CPU.
@@ -76,17 +74,14 @@ class Spent:
 
     def __init__(self, share: float) -> None:
         self._share = share
-        self._beats: deque[tuple[float, float]] = deque(maxlen=4)
         self._since: float | None = None
         self.longest = 0.0
 
-    def take(self, used: float, clock: float, at: float) -> None:
-        """Take a reading: CPU seconds and real seconds of the process, and the time of the monitor."""
-        self._beats.append((used, clock))
-        if len(self._beats) < 4:
+    def take(self, least: float, at: float) -> None:
+        """Take the least share that it had since the time before, ``inf`` where it is not known, at a time."""
+        if math.isinf(least):
             return
-        used_then, then = self._beats[0]
-        if used - used_then <= self._share * (clock - then):
+        if least <= self._share:
             self._since = None
             return
         self._since = at if self._since is None else self._since

@@ -1,9 +1,10 @@
 """One process of the drill: it works, gives signs of life and answers requests, until it is told to misbehave.
 
 A program of its own, which imports nothing but Python: ``python part.py``. It prints ``up <port>`` when it answers, and
-then ``beat <seconds of CPU it used> <its clock>`` ten times a second. It reads orders, one a line:
+then ``beat <seconds of CPU it used> <its clock> <least share>`` ten times a second: the least share of a CPU that it
+had over any so many seconds since the beat before, ``inf`` where none are over. It reads orders, one a line:
 
-``hog`` / ``calm``             use all of one CPU / no more
+``hog <seconds>`` / ``calm``   use all of one CPU, and see what it gets over any so many seconds / no more
 ``leak <bytes a second>``      keep that much more memory, page by page
 ``cache <bytes> <seconds>``    fill a cache that levels off: 63 % of it is full after so many seconds
 ``mute`` / ``speak``           give no sign of life / again
@@ -21,12 +22,15 @@ import random
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 PAGE = 4096
 BEAT = 0.1
 """Seconds from one sign of life to the next."""
+POINT = 0.02
+"""Seconds between two points at which a hog sees what it used, if it runs at all."""
 
 
 class Part:
@@ -34,6 +38,8 @@ class Part:
 
     def __init__(self) -> None:
         self.hogging = threading.Event()
+        self.over, self.least = 1.0, math.inf
+        self.lock = threading.Lock()
         self.muted = False
         self.slow = self.slow_once = 0.0
         self.owed: Callable[[float], float] = lambda seconds: 0.0
@@ -44,8 +50,11 @@ class Part:
         """Do from now on what one line says."""
         word, *numbers = order.split()
         values = [float(number) for number in numbers]
-        if word in ("hog", "calm"):
-            (self.hogging.set if word == "hog" else self.hogging.clear)()
+        if word == "hog":
+            self.over = values[0]
+            self.hogging.set()
+        elif word == "calm":
+            self.hogging.clear()
         elif word in ("mute", "speak"):
             self.muted = word == "mute"
         elif word == "slow":
@@ -66,8 +75,30 @@ class Part:
     def hog(self) -> None:
         """Use all of one CPU while told to."""
         while self.hogging.wait():
-            for _ in range(10_000):
-                pass
+            points = deque([(time.monotonic(), time.process_time())])
+            while self.hogging.is_set():
+                for _ in range(10_000):
+                    pass
+                now, used = time.monotonic(), time.process_time()
+                if now - points[-1][0] >= POINT:
+                    points.append((now, used))
+                    self.note(points)
+
+    def note(self, points: deque[tuple[float, float]]) -> None:
+        """Take the share of a CPU that it had since the latest of some points that is long enough ago, if one is."""
+        now, used = points[-1]
+        while now - points[1][0] >= self.over:
+            points.popleft()
+        then, used_then = points[0]
+        if now - then >= self.over:
+            with self.lock:
+                self.least = min(self.least, (used - used_then) / (now - then))
+
+    def noted(self) -> float:
+        """The least share since this was asked before."""
+        with self.lock:
+            least, self.least = self.least, math.inf
+        return least
 
     def work(self) -> None:
         """What it is there for: memory is taken and given back, and a sign of life given."""
@@ -76,7 +107,7 @@ class Part:
             owes = int(self.owed(time.monotonic() - self.since) / PAGE) - len(self.kept)
             self.kept.extend(b"x" * PAGE for _ in range(owes))
             if not self.muted:
-                print("beat", time.process_time(), time.monotonic(), flush=True)
+                print("beat", time.process_time(), time.monotonic(), self.noted(), flush=True)
             time.sleep(BEAT / 2.0)
             del held
             time.sleep(BEAT / 2.0)

@@ -52,16 +52,17 @@ def play(kinds: Sequence[Case], settings: Settings, runs: int, seed: int, at_onc
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def spike(seconds: float = 2.0) -> float:
-    """The percent of a CPU above which a process is a spike: 80 as shipped, less where the machine is busy.
+def settings_here(seconds: float = 2.0) -> Settings:
+    """The settings for the machine as it is: rules as they ship, or, where it is busy, a rule for CPU that suits it.
 
-    A process uses all that it can get for some real seconds; half of that it is where it got less than 95 %.
+    A process uses all that it can get for some real seconds. Where that is less than 95 % of a CPU, half of it is a
+    spike, for a shorter time of a slower clock: readings are longer then, and gaps in what it gets matter less.
     """
     said: list[tuple[float, float]] = []
     process = Process("probe")
     try:
-        process.listen(lambda _, used, clock: said.append((used, clock)))
-        process.tell("hog")
+        process.listen(lambda _, used, clock, least: said.append((used, clock)))
+        process.tell("hog 1")
         while len(said) < 2 or said[-1][1] - said[0][1] < seconds:
             SYSTEM_CLOCK.sleep(0.1)
     finally:
@@ -69,10 +70,11 @@ def spike(seconds: float = 2.0) -> float:
     (used, began), (used_then, then) = said[0], said[-1]
     share = 100.0 * (used_then - used) / (then - began)
     if share >= 95.0:
-        return Settings().cpu
+        return Settings()
     print(f"The machine is busy: a process that wants a whole CPU gets {share:.0f} % of one.", end=" ")
-    print("The rule for CPU is set by that; --cpu 80 sets it as it ships.")
-    return max(round(share / 2.0), 5.0)
+    print("The rule for CPU is set by that (--shipped: it is not).")
+    shipped = Settings().speeds
+    return Settings(cpu=max(round(share / 2.0), 5.0), hold=100.0, speeds=(shipped[0] / 3.0, *shipped[1:]))
 
 
 def _collected(waiting: Sequence[Future[Outcome]]) -> list[Outcome]:

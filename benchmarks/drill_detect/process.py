@@ -17,6 +17,9 @@ PROGRAM = Path(__file__).with_name("part.py")
 PATIENCE = 30.0
 """Real seconds that one request may take."""
 
+Listener = Callable[["Process", float, float, float], object]
+"""Told who gave a sign of life: seconds of CPU that it used, its clock, the least share of a CPU that it had."""
+
 
 class Process:
     """A real process.
@@ -48,8 +51,8 @@ class Process:
             raise RuntimeError(f"{name} does not start: exit code {self._process.poll()}")
         self.pid, self.port = self._process.pid, int(port)
 
-    def listen(self, on_beat: Callable[[Process, float, float], object]) -> None:
-        """Call ``on_beat`` with the CPU seconds that it says it used, and its clock, at each sign of life."""
+    def listen(self, on_beat: Listener) -> None:
+        """Call ``on_beat`` at each sign of life."""
         self._listener = threading.Thread(target=self._listen, args=(on_beat,), daemon=True)
         self._listener.start()
 
@@ -75,12 +78,13 @@ class Process:
                 except BrokenPipeError:  # an order that it did not live to read
                     continue
 
-    def _listen(self, on_beat: Callable[[Process, float, float], object]) -> None:
+    def _listen(self, on_beat: Listener) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             word, *numbers = line.split()
-            if word == "beat" and len(numbers) == 2:
-                on_beat(self, float(numbers[0]), float(numbers[1]))
+            if word == "beat" and len(numbers) == 3:
+                used, clock, least = map(float, numbers)
+                on_beat(self, used, clock, least)
 
 
 class Prober:

@@ -70,6 +70,10 @@ class Stage:
             yield self.case.pace.every
         self._holds = True
 
+    def hogs(self) -> None:
+        """From now on it uses all of a CPU. What it gets is seen over a little less than the time between readings."""
+        self.begins(f"hog {0.9 * self.case.pace.every / self.case.pace.speed:.3f}")
+
     def leave_cpu(self) -> None:
         """Let another run make it busy."""
         if self._holds:
@@ -120,9 +124,9 @@ class Stage:
             prober.join()
         self._monitor.close()
 
-    def _beat(self, process: Process, used: float, clock: float) -> None:
-        if process.name == self._target and self.case.hogs:
-            self._spent.take(used, clock, self._clock.monotonic())
+    def _beat(self, process: Process, used: float, clock: float, least: float) -> None:
+        if process.name == self._target:
+            self._spent.take(least, self._clock.monotonic())
         if self.case.pace.alive:
             self._monitor.observe("heartbeat", 1.0, process.name)
 

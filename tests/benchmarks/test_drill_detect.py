@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections import deque
 from collections.abc import Sequence
 
 import attrs
@@ -13,6 +15,7 @@ from benchmarks.drill_detect.cases import Case, Settings, cases
 from benchmarks.drill_detect.clock import FastClock, RealSampler
 from benchmarks.drill_detect.figures import print_results
 from benchmarks.drill_detect.outcome import Heard, Outcome, Spent
+from benchmarks.drill_detect.part import Part
 from selfheal.clock import SYSTEM_CLOCK
 from selfheal.detection.rules import DEFAULT_RULES, CpuSpikeRule
 from selfheal.events import Alert
@@ -94,16 +97,28 @@ def test_a_starved_hog_is_not_counted_but_not_taken_as_found_either(capsys: pyte
 
 
 def test_how_long_a_process_was_busy_is_the_longest_time_without_a_pause() -> None:
-    """A pause of a few readings begins the time anew; the share is of what passed on the process's own clock."""
-    spent, used = Spent(0.8), 0.0
+    """A share too low begins the time anew; where nothing is known the time goes on, and nothing is busy by it."""
+    spent = Spent(0.8)
     for n in range(300):
-        used += 0.02 if 100 <= n < 110 else 0.1
-        spent.take(used, 0.1 * n, 3.0 * n)
-    assert spent.longest == pytest.approx(3.0 * (299 - 112))  # 112: the first whose last three are all busy
-    idle = Spent(0.8)
-    for n in range(100):
-        idle.take(0.079 * n, 0.1 * n, 3.0 * n)
-    assert idle.longest == 0.0
+        spent.take(0.8 if n == 100 else math.inf if n > 290 else 0.9, 3.0 * n)
+    assert spent.longest == 3.0 * (290 - 101)
+
+
+def test_a_hog_sees_the_gaps_in_what_it_gets() -> None:
+    """The least share is over every so many seconds, gaps included, and begins anew when it was told."""
+    part = Part()
+    points: deque[tuple[float, float]] = deque([(0.0, 0.0)])
+    told, now, used = [], 0.0, 0.0
+    for step, run in [*[(0.02, 0.02)] * 100, (0.5, 0.0), *[(0.02, 0.02)] * 100]:
+        now, used = now + step, used + run
+        points.append((now, used))
+        part.over = 0.3
+        part.note(points)
+        told.append(part.noted())
+    assert told[:14] == [math.inf] * 14
+    assert told[20:100] == pytest.approx([1.0] * 80)
+    assert told[100] < 0.05
+    assert told[-1] == pytest.approx(1.0)
 
 
 def test_without_other_settings_the_rules_are_those_that_ship() -> None:
@@ -148,8 +163,8 @@ def test_cpu_is_measured_against_real_time_and_stamped_with_the_fast_clock() -> 
 
 
 def test_what_cannot_be_run_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    """No runs, a threshold beyond a CPU, and an unknown kind end with a message and status 2."""
-    for given in (["--runs", "0"], ["--cpu", "200"], ["--only", "nonsense"]):
+    """No runs, a seed that is no number, and an unknown kind end with a message and status 2."""
+    for given in (["--runs", "0"], ["--seed", "x"], ["--only", "nonsense"]):
         with pytest.raises(SystemExit) as ended:
             main(given)
         assert ended.value.code == 2

@@ -57,7 +57,7 @@ def test_a_fault_that_is_not_done_is_not_found(came: dict[str, Outcome]) -> None
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_no_process_is_left_when_the_drill_is_ended(number: signal.Signals) -> None:
     """An order to end and a kill leave no process behind, not even a stopped one."""
-    command = [sys.executable, "-m", "benchmarks.drill_detect", "--only", "stop", "--runs", "30", "--cpu", "80"]
+    command = [sys.executable, "-m", "benchmarks.drill_detect", "--only", "stop", "--runs", "30", "--shipped"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as drill:
         assert drill.stderr is not None
         parts = stopped_among(drill.pid)
