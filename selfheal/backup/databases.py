@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 MAGIC = b"SQLite format 3\0"
 COMPANIONS = ("-wal", "-shm", "-journal")
 """Ends of the names of the files that SQLite keeps beside a database: part of it while it is open, and of no copy."""
+_SMALLEST_PAGE = 512
 _PAGES = 2_000
 _PATIENCE = 30.0
 """Seconds to wait for a database that somebody has for himself."""
@@ -39,6 +40,33 @@ def is_database(fd: int) -> bool:
         OSError: if it cannot be read.
     """
     return os.pread(fd, len(MAGIC), 0) == MAGIC
+
+
+def open_here(status: os.stat_result) -> bool:
+    """Whether a file is a SQLite database that this process has open.
+
+    Such a file must not be opened and closed beside SQLite: with any descriptor of a file that a process closes, the
+    system takes all its locks on that file away, SQLite's too. Then another process may remove the write-ahead log, and
+    what is committed here after that is lost. So its first bytes are read by the descriptor that is there.
+
+    Args:
+        status: of the file.
+
+    Source: SQLite, "How To Corrupt An SQLite Database File", section 2.2.
+    """
+    if status.st_size % _SMALLEST_PAGE:
+        return False
+    try:
+        numbers = [int(name) for name in os.listdir("/proc/self/fd")]
+    except OSError:
+        return False  # no such system: the page on backups says what to do
+    for number in numbers:
+        try:
+            if os.path.samestat(os.fstat(number), status) and os.pread(number, len(MAGIC), 0) == MAGIC:
+                return os.path.samestat(os.fstat(number), status)  # no other file had come in its place
+        except OSError:
+            continue  # closed meanwhile, or for writing only
+    return False
 
 
 def database_of(name: str) -> str | None:

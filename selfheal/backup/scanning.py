@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import attrs
 
 from selfheal.backup.checking import NameCheck
-from selfheal.backup.databases import database_of, is_database
+from selfheal.backup.databases import database_of, is_database, open_here
 from selfheal.backup.entries import Entry, ManifestLimits, Skipped
 from selfheal.backup.globs import matcher
 from selfheal.backup.paths import ROOT, Below, Found, walk
@@ -140,7 +140,8 @@ def _set_companions_apart(tree: Below, scan: Scan, everything: dict[str, Found])
     suspects = [path for path in everything if database_of(path) in everything]
     for path in suspects:
         owner = database_of(path) or ""
-        if stat.S_ISREG(everything[owner].status.st_mode) and _is_database_at(tree, owner, scan):
+        status = everything[owner].status
+        if stat.S_ISREG(status.st_mode) and (open_here(status) or _is_database_at(tree, owner, scan)):
             scan.companions.setdefault(owner, []).append(everything.pop(path))
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Callable
 
 from selfheal.backup.copying import Copied, SourceError, copy_content, set_status
-from selfheal.backup.databases import DatabaseCopyError, copy_database
+from selfheal.backup.databases import DatabaseCopyError, copy_database, open_here
 from selfheal.backup.entries import Entry, Skipped
 from selfheal.backup.hashing import CHUNK, Lane, hash_file
 from selfheal.backup.paths import ROOT, Below, Found
@@ -116,6 +117,9 @@ class SectionCopy:
 
     def _copy_file(self, found: Found) -> None:
         path = found.path
+        if open_here(found.status):
+            self._copy_open_database(found)
+            return
         try:
             source = self._source.open(path)
         except OSError as error:
@@ -197,7 +201,15 @@ class SectionCopy:
 
     # Databases
 
-    def _copy_database(self, path: str, status: os.stat_result) -> None:
+    def _copy_open_database(self, found: Found) -> None:
+        """One that this process has open: by SQLite or not at all, since opening it here would harm it."""
+        if found.status.st_nlink > 1 and self._link(found.path, found.status):
+            self._teller.add_bytes(found.status.st_size)
+            self._teller.add_file()
+            return
+        self._copy_database(found.path, found.status, here=True)
+
+    def _copy_database(self, path: str, status: os.stat_result, *, here: bool = False) -> None:
         self._step("database begun")
         os.close(self._target.create(path))
         source, name = self._source.parent(path)
@@ -205,7 +217,12 @@ class SectionCopy:
         try:
             copy_database(source, name, target, name)
         except DatabaseCopyError as error:
-            self._copy_as_files(path, error)
+            if here:
+                above, name = self._target.parent(path)
+                os.unlink(name, dir_fd=above)
+                self._skip(path, OSError(errno.EBUSY, f"it is open in this process, and not to be had: {error}"))
+            else:
+                self._copy_as_files(path, error)
             return
         target = self._target.open(path, os.O_RDWR)
         try:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from selfheal.backup.databases import DatabaseCopyError, copy_database
+from selfheal.backup.databases import DatabaseCopyError, copy_database, open_here
 from selfheal.backup.hashing import hash_file
 from selfheal.backup.paths import ROOT, Below, Found
 from selfheal.backup.progress import Progress, Teller
@@ -93,6 +94,11 @@ def _mark(tree: Below, found: Found, scan: Scan, hashes: bool) -> Mark:
         return Mark("dir", 0, "", mode)
     if not hashes:
         return Mark("file", found.status.st_size, "", mode)
+    if open_here(found.status):
+        held = _held(tree, found.path)
+        if held is None:
+            raise OSError(errno.EBUSY, "it is open in this process, and not to be had")
+        return Mark("file", *held, mode)
     fd = tree.open(found.path)
     try:
         size = os.fstat(fd).st_size

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pytest
 
 from selfheal.backup import BackupStore, Retention, Section, prune, verify
+from selfheal.backup.restoring import tree_state
 from selfheal.testing import FakeClock
 from tests.backup.test_creating import STEPS
 from tests.backup.trees import grow, look
@@ -37,8 +42,6 @@ def _sound(store: BackupStore) -> None:
 def _source(tmp_path: Path) -> Path:
     grow(tmp_path / "source", 17, 30)
     os.link(tmp_path / "source" / sorted(_files(tmp_path / "source"))[0], tmp_path / "source" / "name")
-    import sqlite3
-
     sqlite3.connect(tmp_path / "source" / "app.db").executescript("CREATE TABLE t (a);").connection.close()
     return tmp_path / "source"
 
@@ -143,6 +146,55 @@ def _pruned(room: Path, place: int) -> bool:
             process.kill()
         process.wait(60)
     return ended
+
+
+OTHER = """
+import sqlite3, sys
+other = sqlite3.connect(sys.argv[1])
+print(other.execute("SELECT count(*) FROM t").fetchone()[0])
+other.close()
+"""
+
+
+def _count(path: Path) -> int:
+    """The rows that another process sees, which opens the database and closes it again."""
+    return int(subprocess.run([sys.executable, "-c", OTHER, path], capture_output=True, check=True, timeout=60).stdout)
+
+
+@pytest.mark.parametrize("named", ["auto", ()])
+def test_a_backup_takes_no_lock_away_from_a_database_of_this_process(tmp_path: Path, named: Any) -> None:
+    """What is committed after it is not lost, though others open and close the database; the copy is one state."""
+    (tmp_path / "data").mkdir()
+    path = tmp_path / "data" / "shop.db"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as mine:
+        mine.execute("PRAGMA journal_mode = WAL")
+        mine.execute("CREATE TABLE t (a)")
+        store = BackupStore(tmp_path / "store", [Section("data", tmp_path / "data", sqlite=named)])
+        for rows in range(1, 4):
+            mine.execute("INSERT INTO t VALUES (1)")
+            assert _count(path) == rows
+            record = store.create()
+            assert record.problems == ()
+            tree_state(tmp_path / "data")
+            assert _count(store.path(record.id) / "data" / "data" / "shop.db") == rows
+            assert _count(path) == rows
+    assert _count(path) == 3
+
+
+def test_one_that_is_locked_here_is_not_copied_behind_its_back(tmp_path: Path) -> None:
+    """It is told as missing from the backup, for a file that is opened beside SQLite would harm it."""
+    (tmp_path / "data").mkdir()
+    path = tmp_path / "data" / "shop.db"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as mine:
+        mine.execute("CREATE TABLE t (a)")
+        mine.execute("BEGIN EXCLUSIVE")
+        store = BackupStore(tmp_path / "store", [Section("data", tmp_path / "data")])
+        with mock.patch("selfheal.backup.databases._PATIENCE", 0.1):
+            record = store.create()
+        [skipped] = store.manifest(record.id).sections[0].skipped
+        assert (skipped.path, "open in this process" in skipped.why) == ("shop.db", True)
+        mine.execute("COMMIT")
+        assert store.create().skipped == 0
 
 
 LIMITED = """

@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 
+from selfheal.backup.databases import open_here
 from selfheal.backup.entries import SectionManifest
 from selfheal.backup.hashing import hash_file
 from selfheal.backup.paths import ROOT, Below, walk
@@ -179,6 +180,8 @@ def _mark(tree: Below, path: str, status: os.stat_result, algorithm: str | None)
         return Mark(kind, 0, "", mode)
     if algorithm is None:
         return Mark(kind, status.st_size, "", mode)
+    if open_here(status):
+        return Mark(kind, status.st_size, "open in this process", mode)
     fd = tree.open(path)
     try:
         return Mark(kind, status.st_size, hash_file(fd, status.st_size, algorithm)[0], mode)
