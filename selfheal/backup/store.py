@@ -159,7 +159,7 @@ class BackupStore:
 
         Args:
             which: ``"latest"``; an id; or a date or a time (``2026-11-21``, ``2026-11-21T12:00``, in UTC if no zone is
-                said): the newest one begun then or before.
+                said): the newest one begun then or before. An id means that one or none.
 
         Raises:
             NotFoundError: if there is none.
@@ -171,7 +171,8 @@ class BackupStore:
         if which == "latest":
             fitting = names
         else:
-            moment = moment_of(which)
+            gone = isinstance(which, str) and order_of(which) is not None  # an id, and not a time that looks like one
+            moment = None if gone else moment_of(which)
             fitting = [name for name in names if moment is not None and (time_of(name) or 0.0) <= moment]
         if not fitting:
             raise NotFoundError("backup", str(which), names)
