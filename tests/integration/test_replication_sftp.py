@@ -177,13 +177,13 @@ def test_a_connection_that_breaks_is_told_and_the_rest_follows_later(
 
 
 def test_a_sender_killed_anywhere_leaves_no_half_copy_behind(
-    tmp_path: Path, server: Server, store: BackupStore
+    tmp_path: Path, server: Server, store: BackupStore, long_run: bool
 ) -> None:
-    """SIGKILL at every tenth step and at the last ones: what is listed is whole, and the next one completes it."""
+    """SIGKILL at every tenth step (at each, with --long) and the last ones: what is listed is whole, and completed."""
     id = store.get().id
     steps: list[str] = []
     server.replica(tmp_path / "all", step=steps.append).send(store, id)
-    for place in sorted({*range(0, len(steps), 10), *range(len(steps) - 3, len(steps))}):
+    for place in sorted({*range(0, len(steps), 1 if long_run else 10), *range(len(steps) - 3, len(steps))}):
         copies = tmp_path / f"copies-{place}"
         killed_at(server, store, copies, id, place)
         replica = server.replica(copies)
