@@ -10,6 +10,8 @@ APT    := apt-get -o DPkg::Lock::Timeout=120
 FUZZ_FOR ?= 60
 # Commands that the tests run beside Python's own packages.
 NEEDED := curl:curl jq:jq sshd:openssh-server
+# Those that backups are measured beside; without them their rows say so.
+PEERS  := restic:restic borg:borgbackup openssl:openssl
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -53,6 +55,7 @@ scenarios: $(STAMP)-run ## Prove the eight scenarios, on the virtual clock and o
 	$(BIN)/python -m examples.eight_scenarios
 
 bench: $(STAMP)-bench ## Measure everything that has a gate beside its peers.
+	-@$(MAKE) --no-print-directory system NEEDED='$(PEERS)'
 	$(BIN)/python -m benchmarks
 
 bench-detect: $(STAMP)-bench ## Measure detection; DATA=folder judges recorded series too (in nab/, asd/, smd/, services/).
@@ -70,7 +73,7 @@ clean: ## Remove .venv, caches and builds.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-system: ## Install the packages the tests need (Debian and Ubuntu, as root), or name those missing.
+system: ## Install the packages that tests or benchmarks need (Debian and Ubuntu, as root), or name those missing.
 	@missing=; for need in $(NEEDED); do \
 		PATH="$$PATH:/usr/sbin:/sbin" command -v "$${need%:*}" >/dev/null 2>&1 || missing="$$missing $${need#*:}"; done; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
@@ -78,7 +81,7 @@ system: ## Install the packages the tests need (Debian and Ubuntu, as root), or 
 		echo "installing:$$missing"; \
 		$(APT) update -qq && DEBIAN_FRONTEND=noninteractive $(APT) install -y -qq --no-install-recommends $$missing; \
 	else \
-		echo "make: the tests need these packages, please install them:$$missing" >&2; exit 1; \
+		echo "make: these packages are needed, please install them:$$missing" >&2; exit 1; \
 	fi
 
 # The environment itself. Made anew when it was left half made.

@@ -33,7 +33,7 @@ class Scan:
         found: what is to be copied, directories before what they contain; first the directory of the section itself.
         skipped: what is not.
         companions: database → files of SQLite beside it, which are not copied unless it is copied like any file.
-        databases: paths that are to be copied by SQLite.
+        is_database: tells of a path and an open file whether SQLite is to copy it.
     """
 
     found: list[Found] = attrs.field(factory=list)
