@@ -111,15 +111,15 @@ class Schedule:
         """What a guard refused is asked again when the guard says, and until then does not wait with the others."""
         now = self._clock.monotonic()
         for record in records:
-            fingerprint = record.alert.fingerprint
-            if record.outcome is not Outcome.REFUSED or fingerprint not in self._ours:
+            if record.outcome is not Outcome.REFUSED:
                 continue
             wait = _NO_TIME if record.retry_in is None else record.retry_in
-            key = self._ours[fingerprint]
-            self._forget(fingerprint)
             with self._lock:
+                key = self._ours.pop(record.alert.fingerprint, None)
+                if key is None:
+                    continue  # not ours, or raised by others meanwhile
                 self._queue.defer(key, now + wait, f"{record.guard}: {record.reason}")
-            self._clear(fingerprint)
+            self._clear(record.alert.fingerprint)
 
     def _forget(self, fingerprint: str) -> bool:
         with self._lock:
