@@ -11,7 +11,7 @@ import numpy as np
 from selfheal.detection.bank import BaselineBank
 from selfheal.detection.baseline import BaselineConfig, normal_score
 from selfheal.detection.monitor.groups import same
-from selfheal.detection.monitor.learners import Learning, News, Past
+from selfheal.detection.monitor.learners import GONE, NOT_MEASURED, Learning, News, Past
 from selfheal.detection.monitor.signals import ANOMALY, Ended, Series, anomaly
 from selfheal.detection.saved import Saved
 from selfheal.detection.verdict import Reason, Verdict
@@ -65,6 +65,7 @@ class BankLearner:
         self._alarm_since = np.zeros(many)
         self._off = np.zeros(many)
         self._ready = np.zeros(many, dtype=bool)
+        self._seen = np.full(many, -math.inf)
         self._steps = 0
 
     def step(self, t: float, values: Mapping[Series, float], past: Past) -> News:
@@ -75,16 +76,21 @@ class BankLearner:
         x = np.array([values.get(series, math.nan) for series in self._series])
         off = bank.update(t, x)
         self._ready = t - bank.first >= self._ready_after  # nan: never
-        self._off = np.where(np.isnan(x), self._off, off)
+        known = ~np.isnan(x)  # what is missing says nothing, not even that it is as usual
+        self._off[known] = off[known]
+        self._seen[known] = t
         self._steps += 1
-        self._beyond = np.roll(self._beyond, 1, axis=0)
-        self._beyond[0] = (np.abs(off) > bank.sigma) & self._ready
+        self._beyond[1:, known] = self._beyond[:-1, known]
+        self._beyond[0, known] = ((np.abs(off) > bank.sigma) & self._ready)[known]
+        gone = self._alarm & (t - self._seen >= GONE)
+        self._beyond[:, gone] = False
         times = self._beyond.sum(axis=0)
-        raised, cleared = ~self._alarm & (times >= bank.config.sustain[0]), self._alarm & (times == 0)
+        raised, cleared = ~self._alarm & (times >= bank.config.sustain[0]), self._alarm & (times == 0) & ~gone
         self._alarm_since[raised] = t
-        self._alarm = (self._alarm | raised) & ~cleared
-        news: News = [self._over(n) for n in np.flatnonzero(cleared).tolist()]
-        return news + [self._signal(n, t, x[n]) for n in np.flatnonzero(self._alarm & ~np.isnan(x)).tolist()]
+        self._alarm = (self._alarm | raised) & ~cleared & ~gone
+        news: News = [self._over(n, NOT_MEASURED) for n in np.flatnonzero(gone).tolist()]
+        news += [self._over(n, f"{self._series[n][0]} is as usual again") for n in np.flatnonzero(cleared).tolist()]
+        return news + [self._signal(n, t, x[n]) for n in np.flatnonzero(self._alarm & known).tolist()]
 
     def _warm_up(self, past: Past) -> None:
         steps: dict[float, Any] = {}
@@ -94,9 +100,9 @@ class BankLearner:
         for t in sorted(steps):
             self._bank.learn(t, steps[t])
 
-    def _over(self, n: int) -> Ended:
+    def _over(self, n: int, why: str) -> Ended:
         metric, target = self._series[n]
-        return Ended(key=(self.name, f"{ANOMALY}|{target}|{metric}"), message=f"{metric} is as usual again")
+        return Ended(key=(self.name, f"{ANOMALY}|{target}|{metric}"), message=why)
 
     def _signal(self, n: int, t: float, value: float) -> Any:
         spreads = abs(float(self._off[n]))
@@ -163,6 +169,7 @@ class BankLearner:
         steps = saved.count("steps")
         self._bank = bank
         self._forget_alarms()
+        self._seen[:] = bank.last
         for pair in alarms:
             self._alarm[int(pair[0])], self._alarm_since[int(pair[0])] = True, pair[1]
         for row, found in zip(self._beyond, recent, strict=True):

@@ -74,6 +74,7 @@ class Desk:
         """A target is gone on purpose."""
         with self.lock:
             self._found(self.rules.forget(target, t, at), t, at)
+            self._changed(self.incidents.forget(target, at), t, at)
             for series in [series for series in self._labels if series[1] == target]:
                 del self._labels[series]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from selfheal.detection.gate import AlertGate, GateConfig
-from selfheal.detection.monitor.learners import PLAIN_GATE, Gated, Learning, News, Past
+from selfheal.detection.monitor.learners import NOT_MEASURED, PLAIN_GATE, Gated, Learning, News, Past
 from selfheal.detection.monitor.signals import ANOMALY, Ended, Series, about, anomaly
 from selfheal.detection.protocols import MultivariateDetector
 from selfheal.detection.saved import Saved
@@ -61,15 +61,15 @@ class GroupLearner:
     def step(self, t: float, values: Mapping[Series, float], past: Past) -> News:
         """Judge and learn the metrics of one step; those that are missing are unknown in it."""
         x = {metric: values[series] for metric, series in self._series.items() if series in values}
+        key = (self.name, f"{ANOMALY}|{self._target}|{self.name}")
         if not x:
-            return []
+            return [Ended(key=key, message=NOT_MEASURED)] if self._gated.end_if_gone(t) else []
         if not self._gated.steps:
             self._warm_up(past)
         verdict = self._detector.score(t, x)
         change = self._gated.take(t, verdict)
         self._detector.learn(t, x, self._gated.gate.learning_weight(t))
         self._refit()
-        key = (self.name, f"{ANOMALY}|{self._target}|{self.name}")
         if change == "cleared":
             return [Ended(key=key, message="the metrics are together as usual again")]
         if not self._gated.gate.active:

@@ -129,6 +129,14 @@ class Incidents:
                 changes += self._end(one, at)
         return changes
 
+    def forget(self, target: str, at: float) -> list[Change]:
+        """A target is gone on purpose: whatever is said of it ends, and is not waited for."""
+        gone = [key for key, signal in self._live.items() if signal.target == target]
+        changes = self.apply([Ended(key=key, message="it is gone on purpose") for key in gone], at)
+        for one in [one for one in self._open.values() if one.shown.signal.target == target]:
+            changes += self._close(one, at, "it is gone on purpose")
+        return changes
+
     def tick(self, at: float) -> list[Change]:
         """Let time pass: what was held is let go, and what lingers becomes an incident."""
         changes: list[Change] = []

@@ -12,11 +12,11 @@ import attrs
 
 from selfheal.clock import Clock
 from selfheal.detection.history import History
-from selfheal.detection.kept import replace
 from selfheal.detection.monitor import saving
 from selfheal.detection.monitor.curves import Curve, Plot
 from selfheal.detection.monitor.markdown import as_markdown
 from selfheal.detection.monitor.reporting import Report
+from selfheal.durable import replace_file
 from selfheal.errors import ConfigError, JournalError, StateError
 from selfheal.events import Alert
 from selfheal.events.files import FILE_NAME, alert_data, write_alerts
@@ -143,7 +143,7 @@ class Keeper:
         for fingerprint, curve in tuple(curves.items())[:MOST_PLOTS]:
             name = f"{REPORT}_{len(drawn) + 1}.png"
             try:
-                replace(self.directory / name, self.plot(curve), sync=False)
+                replace_file(self.directory / name, self.plot(curve), sync="none")
             except Exception as error:  # a plot is a convenience, whoever draws it
                 self._failed("plots", error)
                 continue
@@ -156,8 +156,8 @@ class Keeper:
             return
         try:
             text = json.dumps(report.as_dict(), indent=1, allow_nan=False) + "\n"
-            replace(self.directory / f"{REPORT}.json", text.encode(), sync=False)
-            replace(self.directory / f"{REPORT}.md", as_markdown(report).encode(), sync=False)
+            replace_file(self.directory / f"{REPORT}.json", text.encode(), sync="none")
+            replace_file(self.directory / f"{REPORT}.md", as_markdown(report).encode(), sync="none")
             for n in range(len(report.plots) + 1, MOST_PLOTS + 1):
                 (self.directory / f"{REPORT}_{n}.png").unlink(missing_ok=True)
         except OSError as error:

@@ -26,6 +26,10 @@ There is no memory of what was scored lately: a score that is taken over several
 a gate with a memory would rise along with it, and nothing would ever be far above that.
 """
 
+GONE = 21_600.0
+"""Seconds without a value after which nobody knows any more whether an alarm holds: it is over."""
+NOT_MEASURED = "it is not measured any more"
+
 
 @attrs.frozen(kw_only=True)
 class Learning:
@@ -62,6 +66,8 @@ class Learning:
 @runtime_checkable
 class Learner(Protocol):
     """Looks at one step after the other, of all series that it wants. The monitor calls it from one thread at a time.
+
+    One that has an attribute ``problem`` tells by it, in words, what stands in its way; empty where nothing does.
 
     Attributes:
         name: what it is called in alerts and reports; no two of a monitor are the same.
@@ -123,6 +129,13 @@ class Gated:
         if change == "raised":
             self.alarm_since = t
         return change
+
+    def end_if_gone(self, t: float) -> bool:
+        """End an alarm about what was not measured for long before ``t``; tell whether there was one."""
+        if not self.gate.active or t - self.last < GONE:
+            return False
+        self.gate.active, self.gate.since = False, math.nan
+        return True
 
     def to_dict(self) -> dict[str, Any]:
         """The alarm, and what was seen last, as JSON data."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from selfheal.detection.monitor.learners import Learner, Learning, News, Past
-from selfheal.detection.monitor.signals import Series
+from selfheal.detection.monitor.signals import Ended, Series, Signal
 from selfheal.errors import ConfigError, StateError
 
 logger = logging.getLogger("selfheal.detection.monitor")
@@ -46,7 +47,9 @@ class Lessons:
 
     def _taught(self, learner: Learner, t: float, values: Mapping[Series, float], past: Past) -> News:
         try:
-            found = learner.step(t, values, past)
+            found = list(learner.step(t, values, past))
+            if not all(isinstance(one, Signal | Ended) for one in found):
+                raise TypeError(f"it said {found!r:.200}, not signals and their ends")
         except Exception as error:
             self._failed(learner, error)
             return []
@@ -57,6 +60,11 @@ class Lessons:
         if learner.name not in self.problems:
             logger.error("learner %s failed: it tells nothing until it works again", learner.name, exc_info=error)
         self.problems[learner.name] = f"learner {learner.name} failed ({type(error).__name__}: {error})"
+
+    def told(self) -> Iterator[str]:
+        """What stands in the way of each learner, in words."""
+        yield from tuple(self.problems.values())
+        yield from filter(None, (str(getattr(learner, "problem", "")) for learner in self.learners))
 
     def states(self) -> tuple[Learning, ...]:
         """How far all of them have come."""
@@ -81,13 +89,16 @@ class Lessons:
         return None
 
     def to_dict(self) -> dict[str, Any]:
-        """What all learnt, by name."""
+        """What all learnt, by name; without one whose record JSON cannot hold, which would spoil the others'."""
         saved: dict[str, Any] = {}
         for learner in self.learners:
             try:
-                saved[learner.name] = learner.to_dict()
+                record = learner.to_dict()
+                json.dumps(record, allow_nan=False)
             except Exception as error:
                 self._failed(learner, error)
+            else:
+                saved[learner.name] = record
         return saved
 
     def load(self, data: Mapping[str, Any]) -> tuple[str, ...]:

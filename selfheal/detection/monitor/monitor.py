@@ -236,7 +236,7 @@ class Monitor:
         tasks.register_interval(f"{prefix}.learnt", self.detect, detect_every)
 
     def forget(self, target: str) -> None:
-        """A target is gone on purpose: what was open on it by a rule ends."""
+        """A target is gone on purpose: what was open on it ends."""
         self._desk.forget(target, self._clock.wall(), self._clock.monotonic())
         self._teller.flush()
 
@@ -289,7 +289,7 @@ class Monitor:
     def _problems(self) -> Iterable[str]:
         if self.sampler is not None:
             yield from self.sampler.problems
-        yield from tuple(self._lessons.problems.values())
+        yield from self._lessons.told()
         yield from filter(None, (self._book.problem, self._desk.history.refused))
         yield from tuple(self._keeper.problems.values())
 

@@ -13,7 +13,7 @@ import attrs
 from selfheal.detection.gate import AlertGate, GateConfig
 from selfheal.detection.metric import MetricDetector
 from selfheal.detection.monitor.groups import same
-from selfheal.detection.monitor.learners import DEFAULT_GATE, PLAIN_GATE, Gated, Learning, News, Past
+from selfheal.detection.monitor.learners import DEFAULT_GATE, NOT_MEASURED, PLAIN_GATE, Gated, Learning, News, Past
 from selfheal.detection.monitor.signals import Ended, Series, Signal, anomaly
 from selfheal.detection.protocols import Detector
 from selfheal.detection.saved import Saved
@@ -24,6 +24,8 @@ KIND, VERSION = "series_learner", 1
 LEFT_OUT = ("process_*", "heartbeat", "memory_bytes", "load_per_cpu", "anomaly_score")
 """Processes come and go; the others say again what ``memory_percent``, ``cpu_percent`` and learners say."""
 
+SILENT = 900.0
+"""Seconds without a value after which a series makes room for another, where there is too little."""
 OFF = 3.0
 """Spreads that a value has to be off to be unusual by itself."""
 
@@ -47,8 +49,12 @@ class SeriesLearner:
             and for detectors that are not made here, a chance of 1 in 1600 raises one.
         severity: of its alerts.
         zone: time zone whose time of day counts, for detectors that are made here.
-        max_series: series at once; the one that was silent for longest goes for a new one.
+        max_series: series at once. One that is silent goes for a new one; while none is, new ones are left out.
         name: what it is called.
+
+    Attributes:
+        forgotten: series that went for new ones.
+        problem: how many were left out in the latest step, in words; empty if none was.
 
     Raises:
         ConfigError: if a value is not accepted.
@@ -63,15 +69,16 @@ class SeriesLearner:
         gate: GateConfig | None = None,
         severity: Severity = Severity.WARNING,
         zone: str = "UTC",
-        max_series: int = 500,
+        max_series: int = 1000,
         name: str = "series",
     ) -> None:
         if any(isinstance(patterns, str) for patterns in (metrics, without)):
             raise ConfigError("SeriesLearner.metrics and .without", metrics, "lists of patterns", "('*',)")
         if type(max_series) is not int or not 1 <= max_series <= 100_000:
-            raise ConfigError("SeriesLearner.max_series", max_series, "an integer between 1 and 100000", "500")
+            raise ConfigError("SeriesLearner.max_series", max_series, "an integer between 1 and 100000", "1000")
         self.name = name
         self.forgotten = 0
+        self.problem = ""
         self._metrics, self._without = tuple(metrics), tuple(without)
         self._gate, self._severity = gate, Severity(severity)
         self._make = detector if detector is not None else self._usual_one
@@ -88,13 +95,17 @@ class SeriesLearner:
 
     def step(self, t: float, values: Mapping[Series, float], past: Past) -> News:
         """Judge and learn one step."""
-        news: News = []
-        for series, value in values.items():
-            if self.wants(series[0]):
-                if series not in self._watched:
-                    self._room(series, past, news)
-                self._watched.move_to_end(series)
-                news += self._judge(self._watched[series], t, value)
+        news = self._gone(t)
+        wanted = [series for series in values if self.wants(series[0])]
+        left_out = 0
+        for series in wanted:
+            if series not in self._watched and not self._room(series, t, past, news):
+                left_out += 1
+                continue
+            self._watched.move_to_end(series)
+            news += self._judge(self._watched[series], t, values[series])
+        few = f"learner {self.name} has no room for {left_out} of {len(wanted)} series: max_series is {self._max}"
+        self.problem = few if left_out else ""
         return news
 
     def states(self) -> tuple[Learning, ...]:
@@ -112,17 +123,29 @@ class SeriesLearner:
         usual = self.usual(series, t)
         return usual is None or abs(value - usual[0]) > OFF * usual[1]
 
-    def _room(self, series: Series, past: Past, news: News) -> None:
+    def _gone(self, t: float) -> News:
+        """Ends of alarms about what is not measured any more."""
+        gone = [one for one in self._watched.values() if one.gated.end_if_gone(t)]
+        for one in gone:
+            one.said = None
+        return [Ended(key=self._key(one.judged), message=NOT_MEASURED) for one in gone]
+
+    def _room(self, series: Series, t: float, past: Past, news: News) -> bool:
+        """Take up a series, in place of one that is silent if there are too many; tell whether that could be done."""
         if len(self._watched) >= self._max:
-            gone, was = self._watched.popitem(last=False)
+            longest, was = next(iter(self._watched.items()))
+            if t - was.gated.last <= SILENT:
+                return False
+            del self._watched[longest]
             self.forgotten += 1
             if was.gated.gate.active:
-                news.append(Ended(key=self._key(gone), message="it is not measured any more"))
+                news.append(Ended(key=self._key(longest), message=NOT_MEASURED))
         made = self._watched[series] = self._new(series)
         for at, value in past(series):
             made.detector.learn(at, value)
             made.gated.since = at if math.isnan(made.gated.since) else made.gated.since
             made.gated.steps += 1
+        return True
 
     def _new(self, series: Series) -> _Watched:
         detector = self._make(series[0])

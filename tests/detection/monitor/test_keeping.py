@@ -325,3 +325,21 @@ def test_what_is_open_for_long_does_not_grow_old_in_the_file(tmp_path: Path) -> 
     monitor.tick()
     assert not file.exists()
     monitor.close()
+
+
+def test_a_record_that_is_no_json_does_not_keep_the_others_from_being_saved(tmp_path: Path) -> None:
+    """A learner that leaves NaN in its record loses that record, is named, and no other loses anything."""
+
+    class Leaky(SeriesLearner):
+        def to_dict(self) -> dict[str, Any]:
+            return {"mean": float("nan")}
+
+    clock = FakeClock()
+    first, _ = life(tmp_path, clock, learners=[Leaky(name="leaky"), SeriesLearner()])
+    learn(first, clock, 1.0)
+    assert first.save()
+    assert "learner leaky failed" in " ".join(first.snapshot().problems)
+    first.close()
+    second, _ = life(tmp_path, clock, learners=[Leaky(name="leaky"), SeriesLearner()])
+    assert [(state.learner, state.steps > 200) for state in second.snapshot().learning] == [("series", True)]
+    second.close()

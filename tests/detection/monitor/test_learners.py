@@ -175,7 +175,8 @@ def test_series_are_bounded_and_an_alarm_of_one_that_goes_ends() -> None:
     coming = taught_one(learner)
     t, _ = next(coming)
     assert isinstance(learner.step(t, {CPU: 99.0}, nothing)[0], Signal)
-    t, _ = next(coming)
+    for _ in range(4):  # silent for longer than three steps
+        t, _ = next(coming)
     news = learner.step(t, {("other", "web"): 1.0}, nothing)
     assert news == [Ended(key=("series", "anomaly|web|cpu"), message="it is not measured any more")]
     assert (len(learner.states()), learner.forgotten) == (1, 1)
@@ -217,3 +218,49 @@ def test_the_usual_is_told_for_plots() -> None:
         assert 25.0 < usual[0] < 55.0
         assert 0.5 < usual[1] < 15.0
         assert learner.usual(("else", ""), START) is None
+
+
+def test_more_series_than_it_has_room_for_leave_those_it_knows(caplog: pytest.LogCaptureFixture) -> None:
+    """What comes late finds no room, which is told; what is learnt is not given up, step after step, for it."""
+    learner = SeriesLearner(max_series=2)
+    names = [("cpu", f"web-{n}") for n in range(5)]
+    for n in range(10):
+        learner.step(START + 300.0 * n, dict.fromkeys(names, 40.0), nothing)
+    assert [(state.target, state.steps) for state in learner.states()] == [("web-0", 10), ("web-1", 10)]
+    assert "3 of 5 series" in learner.problem
+    assert "max_series is 2" in learner.problem
+    learner.step(START + 3000.0, dict.fromkeys(names[:2], 40.0), nothing)
+    assert learner.problem == ""
+
+
+def test_who_is_silent_makes_room() -> None:
+    """A series that is measured no more goes for a new one, the longest silent first."""
+    learner = SeriesLearner(max_series=2)
+    old, kept, new = (("cpu", name) for name in ("old", "kept", "new"))
+    learner.step(START, {old: 40.0, kept: 40.0}, nothing)
+    for n in range(1, 4):
+        learner.step(START + 300.0 * n, {kept: 40.0, new: 40.0}, nothing)
+    assert [state.target for state in learner.states()] == ["old", "kept"]
+    learner.step(START + 1200.0, {kept: 40.0, new: 40.0}, nothing)
+    assert [state.target for state in learner.states()] == ["kept", "new"]
+    assert learner.problem == ""
+
+
+def test_an_alarm_about_what_is_not_measured_any_more_ends(make: Callable[[], Learner]) -> None:
+    """Six hours without a value: nobody knows that it holds, so it is over; back as usual, it begins nothing."""
+    learner = make()
+    coming = taught(learner)
+    for _ in range(12):
+        t, values = next(coming)
+        learner.step(t, {**values, CPU: 99.0, MEMORY: 99.0}, nothing)
+    assert any(state.alarm for state in learner.states())
+    other: Values = {("disk", "db"): 5.0}
+    ends = [one for n in range(1, 72) for one in learner.step(t + 300.0 * n, other, nothing)]
+    assert [one for one in ends if isinstance(one, Ended)] == []
+    ends = [one for n in range(72, 76) for one in learner.step(t + 300.0 * n, other, nothing)]
+    over = [one for one in ends if isinstance(one, Ended)]
+    assert {one.message for one in over} == {"it is not measured any more"}
+    assert not any(state.alarm for state in learner.states())
+    for _ in range(100):
+        t, values = next(coming)
+    assert [one for one in learner.step(t, values, nothing) if isinstance(one, Signal)] == []

@@ -411,3 +411,43 @@ def test_the_section_is_plain_data() -> None:
     assert (section["maxOpenAlerts"], section["samples"], section["lastDetection"]) == (500, 1, None)
     assert isinstance(watched.seen[0], Alert)
     assert not any(isinstance(event, AlertCleared) for event in watched.seen)
+
+
+def test_forgetting_a_target_ends_what_was_learnt_of_it_and_what_is_held() -> None:
+    """An anomaly, a flapping alert that is quiet, and nothing of another target."""
+    says = Says()
+    watched = Watched(learners=[says], rules=[QUEUE], flap_raises=2)
+    for value in (500.0, 5.0, 500.0, 5.0):
+        watched.monitor.observe("queue_depth", value, "web")
+    says.say(watched, signal("anomaly", "web", "orders", learnt=True), signal("anomaly", "db", "orders", learnt=True))
+    watched.seen.clear()
+    watched.monitor.forget("web")
+    assert sorted(watched.told) == [". anomaly|web|orders", ". queue_stuck|web|queue_depth"]
+    assert [alert.target for alert in watched.monitor.open] == ["db"]
+    assert {past.why for past in watched.monitor.snapshot().past} >= {"it is gone on purpose"}
+
+
+@pytest.mark.parametrize("said", [None, ["nonsense"], 5])
+def test_a_learner_that_says_nonsense_is_named_and_the_others_go_on(said: Any) -> None:
+    """What is no list of signals is a failure of that learner alone."""
+
+    class Odd(SeriesLearner):
+        def step(self, *_: Any) -> Any:
+            return said
+
+    watched = Watched(rules=(), learners=[Odd(name="odd"), SeriesLearner()])
+    watched.hold("orders", 40.0, 600.0)
+    (problem,) = watched.monitor.snapshot().problems
+    assert problem.startswith("learner odd failed (TypeError: ")
+    assert [state.learner for state in watched.monitor.snapshot().learning] == ["series"]
+
+
+def test_what_a_learner_has_no_room_for_is_shown() -> None:
+    """A series that nobody learns is no secret."""
+    watched = Watched(rules=(), learners=[SeriesLearner(max_series=1)])
+    for _ in range(3):
+        for metric in ("orders", "visits"):
+            watched.monitor.observe(metric, 5.0, "shop")
+        watched.clock.advance(300.0)
+        watched.monitor.detect()
+    assert watched.monitor.snapshot().problems == ("learner series has no room for 1 of 2 series: max_series is 1",)
