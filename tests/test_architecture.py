@@ -20,6 +20,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = {
     "clock": 0,
     "configuring": 0,
+    "durable": 0,
     "errors": 0,
     "events": 0,
     "forking": 0,

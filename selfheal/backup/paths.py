@@ -320,16 +320,3 @@ def sync_file_system(fd: int) -> None:
     elif syncfs(fd) != 0:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error))
-
-
-def sync_directory(path: str | os.PathLike[str]) -> None:
-    """Have the names in a directory on the disk.
-
-    Raises:
-        OSError: if it cannot be opened or flushed.
-    """
-    fd = open_root(path)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from selfheal.backup.paths import sync_directory
+from selfheal.durable import sync_directory
 
 VERIFICATIONS_NAME = "verifications.jsonl"
 _LARGEST = 64 * 1024 * 1024

@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from selfheal.backup.damages import Damage, Verification
-from selfheal.backup.storage import replace_file
+from selfheal.durable import replace_file
 
 REPORT_NAME = "backup_verification_report_latest.md"
 REPORT_DATA_NAME = "backup_verification_report_latest.json"
@@ -137,5 +137,5 @@ def write_report(verification: Verification, directory: Path) -> None:
         OSError: if one cannot be written.
     """
     data = json.dumps(as_data(verification), ensure_ascii=True, indent=1, sort_keys=True)
-    replace_file(directory / REPORT_DATA_NAME, data.encode("ascii") + b"\n")
-    replace_file(directory / REPORT_NAME, as_markdown(verification).encode("utf-8", "backslashreplace"))
+    replace_file(directory / REPORT_DATA_NAME, data.encode("ascii") + b"\n", mode=None)
+    replace_file(directory / REPORT_NAME, as_markdown(verification).encode("utf-8", "backslashreplace"), mode=None)

@@ -1,4 +1,4 @@
-"""The directory of a store: who writes it, what a crash left in it, and files written whole or not at all."""
+"""The directory of a store: who writes it, what a crash left in it, and and new files in it."""
 
 from __future__ import annotations
 
@@ -83,29 +83,6 @@ def write_file(directory: int, name: str, content: bytes, *, mode: int = 0o600) 
         left = memoryview(content)
         while left:
             left = left[os.write(fd, left) :]
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file in place of the one there may be, whole or not at all.
-
-    Raises:
-        OSError: if it cannot be written. The one there was is still there.
-    """
-    fd = open_root(path.parent)
-    aside = f".{path.name}.{os.getpid()}.new"
-    try:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(aside, dir_fd=fd)
-        try:
-            write_file(fd, aside, content)
-            os.rename(aside, path.name, src_dir_fd=fd, dst_dir_fd=fd)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(aside, dir_fd=fd)
-            raise
         os.fsync(fd)
     finally:
         os.close(fd)

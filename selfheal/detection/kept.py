@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import logging
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from selfheal.durable import replace_file
 from selfheal.errors import StateError
 
 logger = logging.getLogger("selfheal.detection.kept")
@@ -50,7 +49,7 @@ def write_kept(file: Path, kind: Kind, data: Mapping[str, Any]) -> None:
     digest = hashlib.sha256(body).hexdigest()
     head = {"kind": kind.name, "version": kind.version, "sha256": digest, "bytes": len(body)}
     try:
-        replace(file, json.dumps(head).encode() + b"\n" + body + b"\n")
+        replace_file(file, json.dumps(head).encode() + b"\n" + body + b"\n")
     except OSError as error:
         raise kind.wrong(file, f"it cannot be written: {error.strerror or error}") from None
 
@@ -96,30 +95,3 @@ def set_aside(file: Path, error: StateError) -> str:
     else:
         logger.error("%s Learning begins anew; the file is set aside as %s.", error, aside)
     return str(error)
-
-
-def replace(file: Path, content: bytes, *, sync: bool = True) -> None:
-    """Put a file in the place of another, at once and whole; with ``sync`` it is on the disk then.
-
-    Raises:
-        OSError: if it cannot be written; the old file is still there then.
-    """
-    handle, beside = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-    try:
-        with open(handle, "wb") as opened:
-            opened.write(content)
-            opened.flush()
-            if sync:
-                os.fsync(opened.fileno())
-        os.replace(beside, file)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(beside)
-        raise
-    if not sync:
-        return
-    directory = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

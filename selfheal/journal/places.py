@@ -171,16 +171,3 @@ def last_entry(fd: int) -> tuple[Entry | None, int]:
         if not start:
             return None, len(lines)
         window *= 8
-
-
-def sync_directory(path: Path) -> None:
-    """Have the names in the directory of ``path`` survive a loss of power.
-
-    Raises:
-        OSError: if the directory cannot be opened or flushed.
-    """
-    fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

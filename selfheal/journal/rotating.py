@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 
-from selfheal.journal.places import Places, open_to_append, sync_directory
+from selfheal.durable import sync_directory
+from selfheal.journal.places import Places, open_to_append
 from selfheal.journal.settings import JournalConfig
 
 logger = logging.getLogger("selfheal.journal")
@@ -49,6 +50,6 @@ def _tidy(places: Places, rules: JournalConfig) -> None:
         for _, path in places.rotated()[: -rules.keep]:
             path.unlink(missing_ok=True)
         if rules.sync != "never":
-            sync_directory(places.path)
+            sync_directory(places.path.parent)
     except OSError as error:
         logger.warning("journal %s: after its rotation: %s", places.path, error)

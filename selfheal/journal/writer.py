@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from selfheal.clock import SYSTEM_CLOCK, Clock
+from selfheal.durable import sync_directory
 from selfheal.errors import ConfigError, EntryRefusedError, JournalError, JournalObservedError
 from selfheal.forking import track
 from selfheal.journal.cleaning import clean
@@ -23,7 +24,6 @@ from selfheal.journal.places import (
     last_entry,
     open_to_append,
     release_lock,
-    sync_directory,
     take_lock,
 )
 from selfheal.journal.rotating import rotate
@@ -262,7 +262,7 @@ class Journal:
         self._size = os.fstat(fd).st_size
         self._next_rotation = self.config.max_bytes
         if self.config.sync != "never":
-            sync_directory(self.path)
+            sync_directory(self.path.parent)
         self._looked = float(self._clock.wall())
         clean_stop = last is None or last.type == "clean_stop"
         told = {"pid": os.getpid(), "torn_bytes": self._torn, "after_clean_stop": clean_stop}

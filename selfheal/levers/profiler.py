@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import collections
-import contextlib
 import datetime
 import os
 import re
 import sys
-import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +15,7 @@ from types import FrameType
 import attrs
 
 from selfheal.clock import SYSTEM_CLOCK, Clock
+from selfheal.durable import replace_file
 from selfheal.errors import ConfigError
 from selfheal.forking import track
 from selfheal.validators import between
@@ -125,15 +124,7 @@ class StackProfiler:
         with self._lock:
             self._number += 1
             path = self.directory / f"profile-{stamp}-{self._number % 1_000_000:06d}-{slug}.folded"
-            fd, beside = tempfile.mkstemp(prefix=".profile-", suffix=".tmp", dir=self.directory)
-            try:
-                with os.fdopen(fd, "wb") as file:
-                    file.write(data)
-                os.replace(beside, path)
-            except BaseException:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(beside)
-                raise
+            replace_file(path, data, sync="none", draft=".profile.new")
             for old in self.files()[: -self._config.keep]:
                 old.unlink(missing_ok=True)
         return path

@@ -7,7 +7,6 @@ import datetime
 import json
 import os
 import re
-import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import attrs
 
 from selfheal.clock import SYSTEM_CLOCK, Clock
+from selfheal.durable import replace_file
 from selfheal.errors import ConfigError
 from selfheal.forking import track
 from selfheal.levers import snapshot_parts as parts
@@ -151,7 +151,7 @@ class Snapshotter:
         with self._lock:
             self._number += 1
             path = self.directory / _file_name(moment, self._number, str(head["reason"]))
-            _write(path, data)
+            replace_file(path, data, sync="content", draft=".snapshot.new")
             self._prune()
         return path
 
@@ -217,18 +217,3 @@ def _fit(head: Mapping[str, Any], answers: dict[str, Any], limit: int) -> bytes:
 
 def _encode(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=True, allow_nan=False, indent=1).encode()
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write beside and rename: the file is there whole or not at all."""
-    fd, beside = tempfile.mkstemp(prefix=".snapshot-", suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(beside)
-        raise

@@ -31,7 +31,7 @@ from selfheal.resources.budget_report import (
     LevelChange,
     as_markdown,
     as_section,
-    write_atomically,
+    write_report,
 )
 from selfheal.resources.budget_responding import KEPT, Deed, Problems, Protection, Responding
 from selfheal.resources.budget_responses import BudgetResponse, IntervalRegistry
@@ -304,7 +304,7 @@ class ResourceBudget:
         """
         path = self._report_path if directory is None else Path(directory) / REPORT_NAME
         path = Path.cwd() / REPORT_NAME if path is None else path
-        write_atomically(path, self.report())
+        write_report(path, self.report())
         return path
 
     def _write_quietly(self, path: Path) -> None:

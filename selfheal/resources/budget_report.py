@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
 
+from selfheal.durable import replace_file
 from selfheal.errors import StateError
 from selfheal.plain import camel_cased
 from selfheal.resources.budget_admission import Tally
@@ -168,25 +166,15 @@ def _now(it: BudgetSnapshot) -> str:
     return "\n\n".join(told)
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file as a whole or not at all: who reads it sees the old one or the new one.
+def write_report(path: Path, text: str) -> None:
+    """Write a report for all to read, whole or not at all.
 
     Raises:
         StateError: if it cannot be written; the old one is still there.
     """
-    temporary = ""
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp's 0600 would hide the report from the people it is for
-        os.replace(temporary, path)
+        replace_file(path, text.encode(), mode=0o644, sync="content")
     except OSError as error:
-        if temporary:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
         raise StateError(str(path.parent), path.name, error.strerror or str(error)) from error
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import attrs
 
 from selfheal.clock import Clock
 from selfheal.configuring import structure
+from selfheal.durable import replace_file
 from selfheal.errors import ConfigError
 from selfheal.supervision.processes import boot_id
 from selfheal.supervision.states import Memory
@@ -88,12 +88,7 @@ def write(path: Path, memory: Memory, process: Pid | None, settings: str, clock:
         wall=clock.wall(),
         monotonic=clock.monotonic(),
     )
-    draft = path.with_suffix(".json.new")
-    with draft.open("w", encoding="utf-8") as file:
-        json.dump(attrs.asdict(record), file)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    replace_file(path, json.dumps(attrs.asdict(record)).encode(), sync="content")
 
 
 def read(path: Path) -> Record | None:

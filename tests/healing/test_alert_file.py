@@ -303,10 +303,19 @@ def test_what_is_written_is_what_is_read(rig: Rig) -> None:
     assert [path.name for path in rig.path.parent.iterdir()] == [rig.path.name]
 
 
+def test_permissions_that_somebody_gave_are_kept(rig: Rig) -> None:
+    """A new file is for its owner alone; who lets a program of another user read it need not do so after each write."""
+    write_alerts(rig.path, [Alert(kind="a")], clock=rig.clock)
+    assert rig.path.stat().st_mode & 0o777 == 0o600
+    rig.path.chmod(0o640)
+    write_alerts(rig.path, [Alert(kind="b")], clock=rig.clock)
+    assert rig.path.stat().st_mode & 0o777 == 0o640
+
+
 def test_a_failed_write_leaves_the_old_file(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the new file cannot take its place, the old one is whole and nothing is left beside it."""
 
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise OSError("no")
 
     rig.write(entry("old"))

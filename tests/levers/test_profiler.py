@@ -59,14 +59,16 @@ def test_it_ends_when_cancelled(tmp_path: Path) -> None:
 
 
 def test_the_oldest_files_go(tmp_path: Path) -> None:
-    """No more files are kept than asked for, and nothing else in the directory is touched."""
+    """No more files are kept than asked for, and of the rest only what was left unfinished is removed."""
     (tmp_path / "other.folded").write_text("x")
+    (tmp_path / ".profile.new").write_text("left by a killed process")
     clock = FakeClock(autojump=True)
     profiler = StackProfiler(tmp_path, keep=2, clock=clock)
     made = [profiler.profile(0.01) for _ in range(4)]
 
     assert profiler.files() == made[2:]
     assert (tmp_path / "other.folded").exists()
+    assert not (tmp_path / ".profile.new").exists()
 
 
 def test_a_file_is_bounded(tmp_path: Path, busy: object) -> None:

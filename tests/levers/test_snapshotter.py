@@ -157,6 +157,13 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_killed_process_left_goes(tmp_path: Path) -> None:
+    """An unfinished file is removed by the next snapshot, though that has a name of its own."""
+    (tmp_path / ".snapshot.new").write_text("half")
+    path = Snapshotter(tmp_path, processes=False).snapshot()
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_threads_may_take_them_at_once(tmp_path: Path) -> None:
     """Snapshots of the same moment do not overwrite one another."""
     taker = Snapshotter(tmp_path, processes=False, clock=FakeClock())

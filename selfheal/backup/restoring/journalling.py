@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import attrs
 
 from selfheal.backup.restoring.exchanging import Item, Step, no_step
 from selfheal.backup.restoring.machine import Phase, Standing
+from selfheal.durable import replace_file, sync_directory
 from selfheal.errors import RestoreStuckError
 
 VERSION = 1
@@ -137,7 +137,8 @@ class RestoreJournal:
         body = attrs.asdict(record)
         body["standing"] = [record.standing.phase.value, record.standing.section, record.standing.total]
         content = json.dumps({"version": VERSION, "sha256": _digest(body), "restore": body}, indent=1).encode()
-        write_durably(self.path, content, self._step, record.standing.phase.value)
+        phase = record.standing.phase.value
+        replace_file(self.path, content, step=lambda at: self._step(f"{at} {phase}"))
 
     def remove(self) -> None:
         """Forget the record: nothing is left to be done.
@@ -147,40 +148,8 @@ class RestoreJournal:
         """
         self._step("before the record goes")
         self.path.unlink(missing_ok=True)
-        _sync_directory(self.path.parent)
+        sync_directory(self.path.parent)
         self._step("the record is gone")
-
-
-def write_durably(path: Path, content: bytes, step: Step = no_step, name: str = "") -> None:
-    """Replace a file whole, and have it on the disk.
-
-    Raises:
-        OSError: if that cannot be done; then what was there before still is.
-    """
-    beside = path.with_name(f"{path.name}.new")
-    step(f"before {name}")
-    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(content)
-            file.flush()
-            step(f"within {name}")
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
-    step(f"written {name}")
-    _sync_directory(path.parent)
-    step(f"after {name}")
-
-
-def _sync_directory(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _digest(body: object) -> str:

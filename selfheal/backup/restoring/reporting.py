@@ -11,8 +11,8 @@ import attrs
 
 from selfheal.backup.restoring.comparing import StateDiff
 from selfheal.backup.restoring.exchanging import Step, no_step
-from selfheal.backup.restoring.journalling import write_durably
 from selfheal.backup.restoring.words import amount, count, moment
+from selfheal.durable import replace_file
 
 REPORT = "restore_report_latest"
 _SHOWN = 20
@@ -110,10 +110,11 @@ def write_report(report: RestoreReport, directory: Path, step: Step = no_step) -
     Raises:
         OSError: if one cannot be written.
     """
+    text = report.as_markdown().encode("utf-8", "backslashreplace")
+    data = json.dumps(report.as_dict(), indent=1).encode()
     path = directory / f"{REPORT}.md"
-    write_durably(path, report.as_markdown().encode("utf-8", "backslashreplace"), step, "report")
-    text = json.dumps(report.as_dict(), indent=1)
-    write_durably(directory / f"{REPORT}.json", text.encode(), step, "report data")
+    replace_file(path, text, mode=None, step=lambda at: step(f"{at} report"))
+    replace_file(path.with_suffix(".json"), data, mode=None, step=lambda at: step(f"{at} report data"))
     return path
 
 

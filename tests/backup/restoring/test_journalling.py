@@ -13,7 +13,7 @@ import attrs
 import pytest
 
 from selfheal.backup.restoring.exchanging import Item
-from selfheal.backup.restoring.journalling import RECORD, Record, RestoreJournal, SectionRecord, write_durably
+from selfheal.backup.restoring.journalling import RECORD, Record, RestoreJournal, SectionRecord
 from selfheal.backup.restoring.machine import Phase, Standing
 from selfheal.errors import RestoreStuckError
 
@@ -113,7 +113,7 @@ def test_a_write_that_fails_leaves_the_old_one(tmp_path: Path, monkeypatch: pyte
     journal = RestoreJournal(tmp_path)
     journal.write(KEPT)
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, call, refuse)
@@ -122,26 +122,6 @@ def test_a_write_that_fails_leaves_the_old_one(tmp_path: Path, monkeypatch: pyte
     monkeypatch.undo()
     assert journal.read() == KEPT
     assert [path.name for path in tmp_path.iterdir()] == [RECORD]
-
-
-def test_a_file_is_synced_before_it_is_in_place_and_its_directory_after(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In the order in which a loss of power cannot leave an empty file."""
-    did: list[str] = []
-    sync, replace = os.fsync, os.replace
-
-    def told(name: str, call: Callable[..., object]) -> Callable[..., object]:
-        def calling(*arguments: object) -> object:
-            did.append(name)
-            return call(*arguments)
-
-        return calling
-
-    monkeypatch.setattr(os, "fsync", told("sync", sync))
-    monkeypatch.setattr(os, "replace", told("replace", replace))
-    write_durably(tmp_path / "file", b"content")
-    assert did == ["sync", "replace", "sync"]
 
 
 def test_work_directories_are_named_after_run_and_section() -> None:

@@ -494,7 +494,7 @@ def test_the_report_is_there_twice(host: Host) -> None:
 
 def test_a_report_that_cannot_be_written_is_no_reason(host: Host, caplog: pytest.LogCaptureFixture) -> None:
     """The restore stands; that the report is missing is logged."""
-    (host.room / "run" / "restore_report_latest.md.new").mkdir()
+    (host.room / "run" / "restore_report_latest.md").mkdir()
     restorer = host.restorer()
     assert restorer.restore(restorer.plan()).ok
     assert "could not be written" in caplog.text
