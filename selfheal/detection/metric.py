@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any, Self, TypedDict, Unpack
@@ -20,7 +21,9 @@ from selfheal.detection.verdict import NOTHING_SAID, Reason, Verdict
 from selfheal.errors import ConfigError
 from selfheal.validators import between
 
-KIND, VERSION = "metric_detector", 2
+KIND, VERSION = "metric_detector", 3
+ORDINARY = Verdict.of(0.0)
+_of_reason = operator.attrgetter("score")
 
 
 def _some_means(owner: object, field: attrs.Attribute[Any], value: object) -> None:
@@ -126,7 +129,7 @@ class MetricDetector:
         self.change = ""
         self.gate.reset()
         self._profile = SeasonalProfile(config.zone, config.buckets, memory, memory, PRIOR)
-        self._calibrators = [TailCalibrator(LEAST) for _ in range(2 + len(config.means))]
+        self._calibrators = [TailCalibrator(LEAST, config.floor) for _ in range(2 + len(config.means))]
         self._recent = [deque[float](maxlen=length - 1) for length in config.means]
         self._lately = 0.0
 
@@ -136,26 +139,24 @@ class MetricDetector:
 
     def score(self, t: float, x: float) -> Verdict:
         """Say how unlikely ``x`` is at ``t``; :class:`~selfheal.detection.Detector` tells more."""
-        timed(t)
-        if x != x or not self._profile.known:
-            return NOTHING_SAID
-        return self._verdict(t, x, self._deviations(t, self._profile.deviation(t, cut(x))))
+        gap = self.intake.after_gap(timed(t))
+        return self._verdict(t, x, self._deviations(self._profile.deviation(t, cut(x)), gap))
 
     def learn(self, t: float, x: float, weight: float = 1.0) -> None:
         """Take a sample into the past, unless it is missing, late, repeated, infinite or a glitch."""
-        timed(t)
-        value = 0.0 if x != x else cut(x)
-        self._take(t, x, self._deviations(t, self._profile.deviation(t, value)), weight)
+        gap = self.intake.after_gap(timed(t))
+        self._take(t, x, self._deviations(self._profile.deviation(t, cut(x)), gap), gap, weight)
 
     def update(self, t: float, x: float) -> Verdict:
         """Score a sample, let the gate decide (:attr:`change`), then learn it, less during an alarm."""
-        timed(t)
-        deviations = self._deviations(t, 0.0 if x != x else self._profile.deviation(t, cut(x)))
-        verdict = self._verdict(t, x, deviations) if x == x and self._profile.known else NOTHING_SAID
+        intake, gate = self.intake, self.gate
+        gap = intake.after_gap(timed(t))
+        deviations = self._deviations(self._profile.deviation(t, cut(x)), gap)
+        verdict = self._verdict(t, x, deviations)
         self.change = ""
-        if x == x and not t <= self.intake.last:
-            self.change = self.gate.update(t, verdict.score, self.intake.step, ready=verdict.ready)
-        self._take(t, x, deviations, self.gate.learning_weight(t))
+        if x == x and not t <= intake.last:
+            self.change = gate.update(t, verdict.score, intake.step, ready=verdict.ready)
+        self._take(t, x, deviations, gap, gate.learning_weight(t))
         return verdict
 
     def warm_start(self, history: Iterable[tuple[float, float]]) -> int:
@@ -166,58 +167,77 @@ class MetricDetector:
             count += 1
         return count
 
-    def _deviations(self, t: float, now: float) -> list[float]:
+    def _deviations(self, now: float, gap: bool) -> list[float]:
         """The deviation of the sample, the means of the latest few including it, and its jump from where it was lately.
 
         A mean of fewer than it should be, after a gap, is made as much smaller as its spread is larger.
         """
         found = [now]
-        gap = self.intake.after_gap(t)
-        for recent, length in zip(self._recent, self.config.means, strict=True):
-            if gap or not recent:
-                found.append(now / math.sqrt(length))
-            elif len(recent) + 1 == length:
-                found.append((sum(recent) + now) / length)
-            else:
-                found.append((sum(recent) + now) / math.sqrt((len(recent) + 1) * length))
+        for n, length in enumerate(self.config.means):
+            recent = self._recent[n]
+            count = 1 if gap else len(recent) + 1
+            total = now + sum(recent) if count > 1 else now
+            found.append(total / length if count == length else total / math.sqrt(count * length))
         found.append(now - self._lately)
         return found
 
     def _verdict(self, t: float, x: float, deviations: list[float]) -> Verdict:
-        scores = [c.score(off if off > 0.0 else -off) for c, off in zip(self._calibrators, deviations, strict=True)]
+        if x != x or not self._profile.known:
+            return NOTHING_SAID
+        calibrators = self._calibrators
+        for n, off in enumerate(deviations):
+            if abs(off) >= calibrators[n].quiet:
+                return self._scored(t, x, deviations)
+        return ORDINARY if calibrators[0].ready else NOTHING_SAID
+
+    def _scored(self, t: float, x: float, deviations: list[float]) -> Verdict:
+        """The verdict where a score may be above the floor. Those that are surely not are left at 0."""
+        calibrators, scores = self._calibrators, []
+        for n, off in enumerate(deviations):
+            scores.append(calibrators[n].score(abs(off)) if abs(off) >= calibrators[n].quiet else 0.0)
+        if scores[0] or scores[-1]:  # two views of the sample, of which the mean counts: both are needed
+            for n in (0, -1):
+                scores[n] = scores[n] or calibrators[n].score(abs(deviations[n]))
         total = self._sum.score([(scores[0] + scores[-1]) / 2.0, *scores[1:-1]])
         reasons = self._reasons(t, x, deviations, scores) if total else ()
-        return Verdict.of(total, reasons, ready=self._calibrators[0].ready)
+        return Verdict.of(total, reasons, ready=calibrators[0].ready)
 
     def _reasons(self, t: float, x: float, deviations: list[float], scores: list[float]) -> tuple[Reason, ...]:
-        expected = self.usual(t)[0]
+        expected, floor = self._profile.usual(t)[0], self._sum.floor
         found = []
-        for length, off, score in zip((1, *self.config.means, 0), deviations, scores, strict=True):
-            if score > self._sum.floor:
-                what = f"on the mean of the latest {length}, " if length > 1 else ""
-                than = "what is usual at this time of day" if length else "where it was lately"
-                why = f"{what}{abs(off):.3g} spreads {'above' if off > 0 else 'below'} {than}"
-                found.append(Reason(self.config.name, x, expected, score, why))
-        return tuple(sorted(found, key=lambda reason: -reason.score))
+        for n, score in enumerate(scores):
+            if score > floor:
+                found.append(Reason(self.config.name, x, expected, score, self._why(n, deviations[n])))
+        found.sort(key=_of_reason, reverse=True)
+        return tuple(found)
 
-    def _take(self, t: float, x: float, deviations: list[float], weight: float) -> None:
-        gap = self.intake.after_gap(t)
+    def _why(self, n: int, off: float) -> str:
+        side = "above" if off > 0.0 else "below"
+        if n > len(self.config.means):
+            return f"{abs(off):.3g} spreads {side} where it was lately"
+        what = f"on the mean of the latest {self.config.means[n - 1]}, " if n else ""
+        return f"{what}{abs(off):.3g} spreads {side} what is usual at this time of day"
+
+    def _take(self, t: float, x: float, deviations: list[float], gap: bool, weight: float) -> None:
         if not self.intake.takes(t, x, deviations[0]):
             return
         if gap:
             for recent in self._recent:
                 recent.clear()
         if self._profile.known:
-            days = self._ageing()
-            if days:
-                for calibrator in self._calibrators:
-                    calibrator.age(days)
-            for calibrator, off in zip(self._calibrators, deviations, strict=True):
-                calibrator.learn(off if off > 0.0 else -off, weight)
-            for recent in self._recent:
-                recent.append(deviations[0])
-            self._lately += (deviations[0] - self._lately) / self.config.lately
+            self._remember(deviations, weight)
         self._profile.learn(t, cut(x), weight)
+
+    def _remember(self, deviations: list[float], weight: float) -> None:
+        days = self._ageing()
+        for n, calibrator in enumerate(self._calibrators):
+            if days:
+                calibrator.age(days)
+            calibrator.learn(abs(deviations[n]), weight)
+        now = deviations[0]
+        for recent in self._recent:
+            recent.append(now)
+        self._lately += (now - self._lately) / self.config.lately
 
     def _ageing(self) -> int:
         """Days by which the calibrators age with this sample: more when the time of day begins to be known."""
@@ -256,6 +276,8 @@ class MetricDetector:
         made._profile.load(saved.part("profile"))
         parts, recents = saved.items("calibrators", len(made._calibrators)), saved.items("recent", len(made._recent))
         made._calibrators = [TailCalibrator.from_dict(part) for part in parts]
+        if any(calibrator.floor != made.config.floor for calibrator in made._calibrators):
+            raise saved.wrong("its calibrators are of another floor")
         for recent, values in zip(made._recent, recents, strict=True):
             recent.extend(saved.list_of_numbers(values, "recent"))
         made._lately = saved.number("lately")

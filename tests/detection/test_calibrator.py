@@ -7,10 +7,10 @@ import math
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from selfheal.detection.calibrator import CELLS, HIGHEST, LOWEST, RATIO, TailCalibrator
+from selfheal.detection.calibrator import BLOCK, CELLS, HIGHEST, LOWEST, RATIO, TailCalibrator
 from selfheal.errors import StateError
 
 deviations = st.lists(st.floats(0.0, 1e5), min_size=50, max_size=200)
@@ -138,10 +138,65 @@ def test_saved_and_loaded_it_is_the_same(values: list[float], days: int, asked: 
     assert other.to_dict() == calibrator.to_dict()
 
 
+@settings(max_examples=200)
+@given(
+    st.sampled_from([0.0, 0.3, 1.0, 3.0]),
+    st.lists(
+        st.one_of(
+            st.integers(1, 90),
+            st.tuples(st.floats(0.0, 20.0), st.floats(0.0, 1.0)),
+            st.tuples(st.floats(0.0, 1e5), st.floats(0.5, 1.0)),
+            st.tuples(st.floats(1.0, 1.5), st.just(1.0)),
+        ),
+        max_size=150,
+    ),
+)
+@example(3.0, [(1.0, 1.0)] * 100)
+def test_what_is_quiet_scores_no_more_than_the_floor(floor: float, happened: list[int | tuple[float, float]]) -> None:
+    """Whatever was learnt and aged before, each deviation below the limit scores at most the floor."""
+    calibrator = TailCalibrator(5, floor)
+    for each in happened:
+        if isinstance(each, int):
+            calibrator.age(each)
+        else:
+            calibrator.learn(*each)
+        below = math.nextafter(calibrator.quiet, 0.0)
+        for part in (1.0, 1.0 / RATIO, 0.7, 0.1):
+            assert calibrator.score(below * part) <= floor
+
+
+@pytest.mark.parametrize(("floor", "share"), [(0.5, 0.33), (1.0, 0.11), (2.0, 0.011)])
+def test_most_of_what_may_be_quiet_is(floor: float, share: float) -> None:
+    """Of 10,000 normal deviations hardly more have to be asked about than score more than the floor."""
+    draw = random.Random(6)
+    calibrator = TailCalibrator(floor=floor)
+    for _ in range(10_000):
+        calibrator.learn(abs(draw.gauss(0.0, 1.0)))
+    heard = sum(abs(draw.gauss(0.0, 1.0)) >= calibrator.quiet for _ in range(10_000)) / 10_000
+
+    assert share * 0.85 < heard < share * 1.25
+
+
+def test_it_takes_no_more_room_than_it_needs() -> None:
+    """A record of ordinary deviations has cells up to the largest, and never more than there are."""
+    assert len(taught([0.5] * 100).to_dict()["blocks"]) * BLOCK < 256
+    assert len(taught([1e30]).to_dict()["blocks"]) * BLOCK < CELLS + BLOCK
+
+
 @pytest.mark.parametrize(
-    "bad", [[[0, 1.0]], [[CELLS + 1, 1.0]], [[1]], [[1, -1.0]], [[1, "1"]], [1], {"1": 1.0}, [[1, math.nan]]]
+    "bad",
+    [[[32, 1.0]], [[-1, 1.0]], [[1]], [[1, -1.0]], [[1, "1"]], [1], {"1": 1.0}, [[1, math.nan]], [[1, 61.0]], []],
 )
 def test_bad_cells_are_refused(bad: object) -> None:
-    """Cells that are none, or weigh less than nothing, are refused."""
+    """Cells that are none, weigh less than nothing, or do not add up, are refused."""
+    good = taught([0.0101] * 60).to_dict()
+    assert TailCalibrator.from_dict({**good, "cells": [[1, 60.0]]}).to_dict() == good
     with pytest.raises(StateError):
-        TailCalibrator.from_dict({**TailCalibrator().to_dict(), "cells": bad})
+        TailCalibrator.from_dict({**good, "cells": bad})
+
+
+@pytest.mark.parametrize("bad", [[], [60.0, 0.0, 1.0], [61.0], [60.0, *[0.0] * 22], [-60.0], None])
+def test_bad_sums_are_refused(bad: object) -> None:
+    """Blocks that are not the sums of their cells, or more than there are, are refused."""
+    with pytest.raises(StateError):
+        TailCalibrator.from_dict({**taught([0.005] * 60).to_dict(), "blocks": bad})

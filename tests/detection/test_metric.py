@@ -65,7 +65,7 @@ def test_a_jump_counts_although_it_ends_at_what_is_usual() -> None:
         detector.update(START + n * STEP, 53.0)
     verdict = detector.score(detector.intake.last + STEP, 48.0)
 
-    assert detector._deviations(0.0, 1.0)[-1] == pytest.approx(1.0 - detector._lately)
+    assert detector._deviations(1.0, gap=False)[-1] == pytest.approx(1.0 - detector._lately)
     assert verdict.score > detector.score(detector.intake.last + STEP, 53.0).score + 1.0
     assert any(reason.why.endswith("spreads below where it was lately") for reason in verdict.reasons)
 
@@ -140,10 +140,30 @@ def test_means_after_a_gap_are_as_spread_as_full_ones() -> None:
     """After a gap one sample is scaled down as the mean of six, or 48, independent ones would be."""
     detector = taught()
     after = detector.intake.last + 86_400.0
-    assert detector._deviations(after, 3.0)[:3] == pytest.approx([3.0, 3.0 / math.sqrt(6.0), 3.0 / math.sqrt(48.0)])
+    assert detector.intake.after_gap(after)
+    assert detector._deviations(3.0, gap=True)[:3] == pytest.approx([3.0, 3.0 / math.sqrt(6.0), 3.0 / math.sqrt(48.0)])
 
     detector.learn(after, detector.usual(after)[0])
-    assert detector._deviations(after + STEP, 3.0)[:3] == pytest.approx([3.0, 3.0 / math.sqrt(12), 3.0 / math.sqrt(96)])
+    assert detector._deviations(3.0, gap=False)[:3] == pytest.approx([3.0, 3.0 / math.sqrt(12), 3.0 / math.sqrt(96)])
+
+
+@pytest.mark.parametrize("floor", [0.0, 0.4, 1.0, 2.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_leaving_quiet_samples_unscored_changes_no_verdict(floor: float, seed: int) -> None:
+    """Over ten days with steps, spikes and gaps each verdict is exactly that of a detector that scores all."""
+    usual, thorough = MetricDetector(floor=floor), MetricDetector(floor=floor)
+    draw, level, t, unscored = random.Random(seed), 50.0, START, 0
+    for _ in range(10 * 144):
+        t += 60_000.0 if draw.random() < 0.002 else 600.0
+        level += draw.choice([0.0] * 200 + [5.0, -5.0])
+        x = level + draw.gauss(0.0, 1.0) * draw.choice([1.0] * 50 + [8.0])
+        off = usual._deviations(usual._profile.deviation(t, x), usual.intake.after_gap(t))
+        unscored += all(abs(o) < each.quiet for o, each in zip(off, usual._calibrators, strict=True))
+        for calibrator in thorough._calibrators:
+            calibrator.quiet = -1.0
+        assert usual.update(t, x) == thorough.update(t, x)
+
+    assert unscored > (500 if floor >= 1.0 else 200 if floor else -1)
 
 
 def test_what_was_measured_against_the_whole_counts_little_once_the_day_is_known() -> None:
@@ -179,7 +199,14 @@ def test_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "damage",
-    [{"calibrators": []}, {"recent": [[], [], []]}, {"recent": [["x"], []]}, {"gate": 1}, {"config": {"means": [1]}}],
+    [
+        {"calibrators": []},
+        {"recent": [[], [], []]},
+        {"recent": [["x"], []]},
+        {"gate": 1},
+        {"config": {"means": [1]}},
+        {"config": {"floor": 2.0}},
+    ],
 )
 def test_a_damaged_record_is_refused(damage: dict[str, Any]) -> None:
     """A record of which a part is missing or wrong is refused whole."""
