@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -16,14 +19,17 @@ from selfheal.detection.monitor import saving
 from selfheal.detection.monitor.curves import Curve, Plot
 from selfheal.detection.monitor.markdown import as_markdown
 from selfheal.detection.monitor.reporting import Report
+from selfheal.detection.monitor.telling import Told
 from selfheal.durable import replace_file
 from selfheal.errors import ConfigError, JournalError, StateError
 from selfheal.events import Alert
 from selfheal.events.files import FILE_NAME, alert_data, write_alerts
 from selfheal.journal import Journal
+from selfheal.journal.places import holder_of, take_lock
 
 logger = logging.getLogger("selfheal.detection.monitor")
 
+LOCK = "detection.lock"
 REPORT = "anomaly_detection_report_latest"
 MOST_ALERTS = 100
 MOST_BYTES = 1_000_000
@@ -35,7 +41,7 @@ LONGEST_NAME = 1000
 
 
 class Keeper:
-    """Writes files into a directory; what cannot be written is shown, and stops nothing.
+    """Writes files into a directory, one keeper at a time; what cannot be written is shown, and stops nothing.
 
     Args:
         directory: is made if it is not there; ``None``: nothing is kept.
@@ -56,34 +62,64 @@ class Keeper:
         self._clock = clock
         self._own: Journal | None = None
         self._told_at = -math.inf
+        self._let_go: Callable[[], object] | None = None
+        self._taking = threading.Lock()
         if self.directory is not None:
             try:
                 self.directory.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 accepted = f"a directory, or where one can be made ({error.strerror})"
                 raise ConfigError("Monitor.directory", str(directory), accepted, "None") from error
+            self._ours()
 
     def in_child(self) -> None:
         """Write nothing any more: the files are those of the parent."""
         self.directory = None
+        self._taking = threading.Lock()
+        if self._let_go is not None:
+            self._let_go()
 
-    def journal(self, given: Journal | None) -> Journal | None:
-        """The journal that takes what becomes of alerts: the host's, or one of our own."""
-        if given is not None or self.directory is None:
-            return given
+    def _ours(self) -> Path | None:
+        """The directory, while it is ours to write in: another process may have it, and end some time."""
+        with self._taking:
+            if self.directory is None or self._let_go is not None:
+                return self.directory
+            try:
+                lock = take_lock(self.directory / LOCK)
+            except OSError as error:
+                self._failed("directory", error)
+                return None
+            if lock is None:
+                holder = holder_of(self.directory / LOCK)
+                self._failed("directory", f"{self.directory} is that of a monitor in process {holder} while it lives")
+                return None
+            self._let_go = weakref.finalize(self, os.close, lock)
+            self.problems.pop("directory", None)
+            return self.directory
+
+    def journal(self) -> Journal | None:
+        """A journal of our own for what becomes of alerts; ``None`` while there can be none."""
+        directory = self._ours()
+        if directory is None:
+            return None
         try:
-            self._own = Journal(self.directory / saving.LOG, clock=self._clock)
+            self._own = Journal(directory / saving.LOG, clock=self._clock)
         except JournalError as error:
             self._failed("log", error)
+        else:
+            self.problems.pop("log", None)
         return self._own
 
     def close(self) -> None:
-        """Close the journal that was opened here."""
+        """Close the journal that was opened here, and leave the directory to others."""
         if self._own is not None:
             try:
                 self._own.close()
             except JournalError as error:
                 self._failed("log", error)
+        if self._let_go is not None:
+            self._let_go()
+            self.directory = None
 
     def history(self, given: History | None) -> History:
         """The history: the host's, or that of an earlier life."""
@@ -91,39 +127,55 @@ class Keeper:
             return History() if given is None else given
         return History.load_or_new(self.directory / saving.HISTORY)
 
-    def state(self) -> saving.Saved | None:
-        """The state of an earlier life."""
+    def earlier(self) -> tuple[saving.Saved | None, tuple[Told, ...]]:
+        """What an earlier life learnt, and what was open when it ended."""
         if self.directory is None:
-            return None
+            return None, ()
         state, refused = saving.load(self.directory)
-        if refused:
-            self.problems["state"] = refused
-        return state
+        opened, refused_too = saving.load_open(self.directory)
+        if refused or refused_too:
+            self.problems["state"] = " ".join(filter(None, (refused, refused_too)))
+        return state, opened
 
     def save(self, state: saving.Saved, history: History) -> bool:
         """Write what was learnt; tell whether that could be done."""
-        if self.directory is None:
+        directory = self._ours()
+        if directory is None:
             return False
         try:
-            history.save(self.directory / saving.HISTORY)
-            saving.save(self.directory, state)
+            history.save(directory / saving.HISTORY)
+            saving.save(directory, state)
         except StateError as error:
             self._failed("saving", error)
             return False
         self.problems.pop("saving", None)
         return True
 
+    def changed(self, told: Iterable[Told], alerts: Iterable[Alert]) -> None:
+        """Write down what is open, for the next life of this process, and for a healer in another one."""
+        directory = self._ours()
+        if directory is None:
+            return
+        self.alerts(alerts)
+        try:
+            saving.save_open(directory, told)
+        except StateError as error:
+            self._failed("open", error)
+        else:
+            self.problems.pop("open", None)
+
     def alerts(self, alerts: Iterable[Alert]) -> None:
         """Leave the open alerts for a healer in another process: the worst, if they are too many.
 
         Each with the time of now: how old one is there says how long ago it was known to hold.
         """
-        if self.directory is None:
+        directory = self._ours()
+        if directory is None:
             return
         self._told_at = wall = self._clock.wall()
         chosen = _fitting([attrs.evolve(one, at=wall) for one in saving.published(alerts, MOST_ALERTS)])
         try:
-            write_alerts(self.directory / FILE_NAME, chosen, clock=self._clock)
+            write_alerts(directory / FILE_NAME, chosen, clock=self._clock)
         except OSError as error:
             self._failed("alerts", error)
         else:
@@ -137,35 +189,40 @@ class Keeper:
     def plots(self, curves: Mapping[str, Curve]) -> dict[str, str]:
         """Draw what there is to be seen; fingerprint to the name of the file."""
         drawn: dict[str, str] = {}
-        if self.directory is None or self.plot is None:
+        directory = self._ours()
+        if directory is None or self.plot is None:
             return drawn
-        self.problems.pop("plots", None)
+        failed = False
         for fingerprint, curve in tuple(curves.items())[:MOST_PLOTS]:
             name = f"{REPORT}_{len(drawn) + 1}.png"
             try:
-                replace_file(self.directory / name, self.plot(curve), sync="none")
+                replace_file(directory / name, self.plot(curve), sync="none")
             except Exception as error:  # a plot is a convenience, whoever draws it
+                failed = True
                 self._failed("plots", error)
                 continue
             drawn[fingerprint] = name
+        if not failed:
+            self.problems.pop("plots", None)
         return drawn
 
     def report(self, report: Report) -> None:
         """Write the report, as Markdown and as JSON, and remove plots that are not in it."""
-        if self.directory is None:
+        directory = self._ours()
+        if directory is None:
             return
         try:
             text = json.dumps(report.as_dict(), indent=1, allow_nan=False) + "\n"
-            replace_file(self.directory / f"{REPORT}.json", text.encode(), sync="none")
-            replace_file(self.directory / f"{REPORT}.md", as_markdown(report).encode(), sync="none")
+            replace_file(directory / f"{REPORT}.json", text.encode(), sync="none")
+            replace_file(directory / f"{REPORT}.md", as_markdown(report).encode(), sync="none")
             for n in range(len(report.plots) + 1, MOST_PLOTS + 1):
-                (self.directory / f"{REPORT}_{n}.png").unlink(missing_ok=True)
+                (directory / f"{REPORT}_{n}.png").unlink(missing_ok=True)
         except OSError as error:
             self._failed("report", error)
         else:
             self.problems.pop("report", None)
 
-    def _failed(self, what: str, error: Exception) -> None:
+    def _failed(self, what: str, error: Exception | str) -> None:
         why = error.strerror if isinstance(error, OSError) and error.strerror else error  # without made-up names
         told = f"{what}: {why}"
         if self.problems.get(what) != told:

@@ -125,16 +125,16 @@ class Monitor:
         self._silencing, self._maintenance, self._deliver = silencing, maintenance, deliver
         self._events, self._clock = events, clock
         self._keeper = Keeper(directory, clock, plot)
-        self._book = Logbook(self._keeper.journal(journal))
+        self._book = Logbook(journal, None if directory is None else self._keeper.journal)
         self._teller = Teller(events, self._book.write, self._silence, self._labels, self.config.remembered)
-        self._teller.after = lambda: self._keeper.alerts(self._teller.alerts)
+        self._teller.after = lambda: self._keeper.changed(self._teller.told, self._teller.alerts)
         watch = rules if isinstance(rules, RuleWatch) else RuleWatch(rules)
         kept, post = self._keeper.history(history), self._teller.post
         self._desk = Desk(watch, kept, Incidents(self.config), post, self.config.max_series)
         lessons = Lessons([SeriesLearner(zone=self.config.zone)] if learners is None else learners)
         self._lessons = lessons
         self._rounds = Rounds(self._desk, lessons, self._teller, self._keeper, self.config, clock)
-        self._rounds.resume(self._keeper.state())
+        self._rounds.resume(*self._keeper.earlier())
         self._ticks = 0
         self._subscription: Subscription | None = None
         track(self, Monitor._in_child, lock=lambda monitor: monitor._desk.lock)

@@ -18,7 +18,7 @@ from selfheal.detection.monitor.reporting import DAY, Measured, Report, coverage
 from selfheal.detection.monitor.saving import Saved
 from selfheal.detection.monitor.signals import Series
 from selfheal.detection.monitor.snapshots import MonitorSnapshot
-from selfheal.detection.monitor.telling import Teller
+from selfheal.detection.monitor.telling import Teller, Told
 from selfheal.detection.monitor.usual import UsualPast
 
 logger = logging.getLogger("selfheal.detection.monitor")
@@ -58,9 +58,12 @@ class Rounds:
         """Make a new lock."""
         self._busy = threading.Lock()
 
-    def resume(self, state: Saved | None) -> None:
+    def resume(self, state: Saved | None, opened: Iterable[Told]) -> None:
         """Go on where an earlier life was: what is refused is said, and learnt anew from the history."""
         t, at = self._clock.wall(), self._clock.monotonic()
+        opened = tuple(opened)
+        self._desk.incidents.restore((told.incident for told in opened), at)
+        self._teller.restore(opened)
         with self._desk.lock:
             self._desk.rules.warm_start(self._desk.history, at)
         if state is None:
@@ -74,8 +77,6 @@ class Rounds:
             self._desk.rules.load(state.rules, at, max(t - state.at, 0.0))
         except ValueError as error:
             logger.error("Monitor: what rules had learnt, and what had been usual, is refused: %s", error)
-        self._desk.incidents.restore((told.incident for told in state.open), at)
-        self._teller.restore(state.open)
         self.learning = self._lessons.states()
 
     def learn(self, skipped: Callable[[], str]) -> int | None:
@@ -185,7 +186,6 @@ class Rounds:
         state = Saved(
             at=self._clock.wall(),
             next=self._next,
-            open=self._teller.told,
             rules=rules,
             learners=self._lessons.to_dict(),
             usual=self._usual.to_list(),

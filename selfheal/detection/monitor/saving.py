@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
@@ -20,9 +20,13 @@ from selfheal.events import Severity
 logger = logging.getLogger("selfheal.detection.monitor")
 
 STATE = "detection_state.json"
+OPEN = "detection_open.json"
 HISTORY = "detection_history.json"
 LOG = "detection_events.jsonl"
 FORMAT = Kind("selfheal detection", 1, "detection")
+OPEN_FORMAT = Kind("selfheal open incidents", 1, "open incidents")
+T = TypeVar("T")
+_NOT_OURS = (KeyError, TypeError, ValueError, AttributeError, ConfigError)
 _TEXTS = ("source", "kind", "target", "metric", "message")
 
 
@@ -33,7 +37,6 @@ class Saved:
     Args:
         at: wall seconds at which it was saved.
         next: number of the first step that was not learnt from.
-        open: incidents that were open then.
         rules: what rules had learnt.
         learners: what learners had learnt, by name.
         usual: what had been usual in the latest steps.
@@ -41,34 +44,49 @@ class Saved:
 
     at: float
     next: int
-    open: tuple[Told, ...]
     rules: Mapping[str, Any]
     learners: Mapping[str, Any]
     usual: object = ()
 
 
 def save(directory: Path, state: Saved) -> None:
-    """Write the state of a monitor.
+    """Write what a monitor learnt.
 
     Raises:
         StateError: if it cannot be written; the old file is still there then.
     """
-    data = {**{key: getattr(state, key) for key in ("at", "next", "rules", "learners", "usual")}}
-    write_kept(directory / STATE, FORMAT, {**data, "open": [_told_data(told) for told in state.open]})
+    write_kept(directory / STATE, FORMAT, attrs.asdict(state, recurse=False))
+
+
+def save_open(directory: Path, told: Iterable[Told]) -> None:
+    """Write what is open.
+
+    Raises:
+        StateError: if it cannot be written; the old file is still there then.
+    """
+    write_kept(directory / OPEN, OPEN_FORMAT, {"open": [_told_data(one) for one in told]})
 
 
 def load(directory: Path) -> tuple[Saved | None, str]:
-    """Read the state of an earlier life; ``None`` if there is none, or it is refused: then the reason too.
+    """Read what an earlier life learnt; ``None`` if there is nothing, or it is refused: then the reason too.
 
     A refused file is told as an error in the log, and set aside with ``.refused`` at the end of its name.
     """
-    file = directory / STATE
+    return _loaded(directory / STATE, _read, None)
+
+
+def load_open(directory: Path) -> tuple[tuple[Told, ...], str]:
+    """Read what was open at the end of an earlier life, however it ended. A bad file is refused likewise."""
+    return _loaded(directory / OPEN, _read_open, ())
+
+
+def _loaded(file: Path, read: Callable[[Path], T], otherwise: T) -> tuple[T, str]:
     if not os.path.lexists(file):
-        return None, ""
+        return otherwise, ""
     try:
-        return _read(file), ""
+        return read(file), ""
     except StateError as error:
-        return None, set_aside(file, error)
+        return otherwise, set_aside(file, error)
 
 
 def _read(file: Path) -> Saved:
@@ -80,17 +98,23 @@ def _read(file: Path) -> Saved:
             or not isinstance(data["rules"], dict)
         ):
             raise TypeError("a part of it is of another type")
-        opened = tuple(_told_from(item) for item in data["open"])
         return Saved(
             at=float(data["at"]),
             next=data["next"],
-            open=opened,
             rules=data["rules"],
             learners=data["learners"],
             usual=data["usual"],
         )
-    except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
+    except _NOT_OURS as error:
         raise FORMAT.wrong(file, f"its content is not that of a monitor ({error})") from None
+
+
+def _read_open(file: Path) -> tuple[Told, ...]:
+    data = read_kept(file, OPEN_FORMAT)
+    try:
+        return tuple(_told_from(item) for item in data["open"])
+    except _NOT_OURS as error:
+        raise OPEN_FORMAT.wrong(file, f"its content is not that of a monitor ({error})") from None
 
 
 def _told_data(told: Told) -> dict[str, Any]:

@@ -262,22 +262,27 @@ class Logbook:
     """Writes entries to a journal, if there is one; what cannot be written is counted, and said once.
 
     Args:
-        journal: the journal.
+        journal: the journal; ``None``: the one that ``make`` gives.
+        make: asked for it until there is one; ``None``: nothing is written down.
     """
 
-    def __init__(self, journal: Journal | None) -> None:
-        self.journal = journal
+    def __init__(self, journal: Journal | None, make: Callable[[], Journal | None] | None) -> None:
         self.unwritten = 0
         self.problem = ""
+        self._make = make
+        self._journal = journal if journal is not None or make is None else make()
 
     def write(self, type: str, **fields: Any) -> None:
         """Write one entry."""
-        if self.journal is None:
+        if self._journal is None and self._make is not None:
+            self._journal = self._make()
+            self.unwritten += self._journal is None
+        if self._journal is None:
             return
         try:
-            if not self.journal.writing:
-                self.journal.try_to_write()
-            self.journal.append(type, **fields)
+            if not self._journal.writing:
+                self._journal.try_to_write()
+            self._journal.append(type, **fields)
         except (JournalError, EntryRefusedError) as error:
             self.unwritten += 1
             if str(error) != self.problem:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -343,3 +345,130 @@ def test_a_record_that_is_no_json_does_not_keep_the_others_from_being_saved(tmp_
     second, _ = life(tmp_path, clock, learners=[Leaky(name="leaky"), SeriesLearner()])
     assert [(state.learner, state.steps > 200) for state in second.snapshot().learning] == [("series", True)]
     second.close()
+
+
+def test_what_was_open_when_the_process_was_killed_is_known(tmp_path: Path) -> None:
+    """Without any last word it is as old and as silenced as it was, and told to be over if it is not seen again."""
+    clock = FakeClock()
+
+    def quiet(alert: Alert) -> str | None:
+        return "new disk" if alert.target == "mails" else None
+
+    first, _ = life(tmp_path / "first", clock, learners=(), silencing=quiet)
+    for target in ("jobs", "mails", "gone"):
+        first.observe("queue_depth", 500.0, target)
+    first.observe("queue_depth", 5.0, "gone")
+    began = first.incidents[0].since
+    shutil.copytree(tmp_path / "first", tmp_path / "killed")  # what a kill at this moment leaves
+    first.close()
+    clock.advance(900.0)
+    second, told = life(tmp_path / "killed", clock, learners=(), silencing=quiet)
+    assert [one.incident.signal.target for one in second.snapshot().open] == ["jobs", "mails"]
+    assert [one.silenced for one in second.snapshot().open] == ["", "new disk"]
+    assert {incident.since for incident in second.incidents} == {began}
+    clock.advance(1900.0)
+    second.tick()
+    assert told == [". queue_stuck|jobs|queue_depth"]
+    second.close()
+    third, _ = life(tmp_path / "killed", clock, learners=(), silencing=quiet)
+    assert third.incidents == ()
+    third.close()
+
+
+def test_a_bad_record_of_what_was_open_is_refused_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What was learnt is not lost with it."""
+    clock = FakeClock()
+    first, _ = life(tmp_path, clock)
+    learn(first, clock, 1.0)
+    first.observe("queue_depth", 500.0, "jobs")
+    first.close()
+    file = tmp_path / "detection_open.json"
+    file.write_bytes(file.read_bytes().replace(b"jobs", b"mops"))
+    second, _ = life(tmp_path, clock)
+    assert second.incidents == ()
+    assert "detection_open.json" in second.snapshot().problems[0]
+    assert (tmp_path / "detection_open.json.refused").exists()
+    assert [state.metric for state in second.snapshot().learning] == ["orders"]
+    second.close()
+
+
+def test_a_second_monitor_leaves_the_files_to_the_first_until_that_ends(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It works and says so at once; nothing of the first is overwritten. When that is closed, it writes."""
+    clock = FakeClock()
+    first, _ = life(tmp_path, clock, learners=())
+    first.observe("queue_depth", 500.0, "jobs")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    second, told = life(tmp_path, clock, learners=())
+    assert f"is that of a monitor in process {os.getpid()}" in second.snapshot().problems[0]
+    assert "is that of a monitor" in caplog.text
+    second.observe("queue_depth", 500.0, "mails")
+    clock.advance(300.0)
+    second.detect()
+    assert not second.save()
+    assert told == ["! queue_stuck|mails|queue_depth"]
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert second.snapshot().unwritten == 1
+    first.close()
+    second.observe("queue_depth", 500.0, "parcels")
+    alerts = json.loads((tmp_path / "anomaly_alert_latest.json").read_text())["alerts"]
+    assert [alert["target"] for alert in alerts] == ["mails", "parcels"]
+    assert second.snapshot().problems == ()
+    assert [entry.fields.get("target") for entry in read_journal(tmp_path / "detection_events.jsonl")][-1] == "parcels"
+    second.close()
+
+
+def test_a_monitor_that_was_forgotten_leaves_its_directory(tmp_path: Path) -> None:
+    """One that nobody closed and nobody has any more stands in nobody's way, and a child of its process neither."""
+    monitor, _ = life(tmp_path, FakeClock(), learners=())
+    ready, leave = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(leave)
+        os.read(ready, 1)
+        os._exit(0)
+    del monitor
+    gc.collect()
+    second, _ = life(tmp_path, FakeClock(), learners=())
+    assert second.snapshot().problems == ()
+    second.close()
+    os.close(leave)
+    os.waitpid(child, 0)
+
+
+def test_what_fails_again_and_again_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A plot that cannot be drawn is an error in the log, and not one every five minutes; what works again is told."""
+    works = [False]
+
+    def plot(curve: Curve) -> bytes:
+        if not works[0]:
+            raise RuntimeError("no fonts")
+        return b"png"
+
+    clock = FakeClock()
+    monitor, _ = life(tmp_path, clock, learners=(), plot=plot)
+    for _ in range(6):
+        monitor.observe("queue_depth", 500.0, "jobs")
+        clock.advance(300.0)
+        monitor.detect()
+    assert caplog.text.count("plots: no fonts") == 1
+    works[0] = True
+    monitor.detect()
+    assert monitor.snapshot().problems == ()
+    monitor.close()
+
+
+def test_a_log_that_could_not_be_opened_is_opened_later(tmp_path: Path) -> None:
+    """What was not written meanwhile is counted."""
+    blocked = tmp_path / "detection_events.jsonl"
+    blocked.mkdir()
+    monitor, _ = life(tmp_path, FakeClock(), learners=())
+    monitor.observe("queue_depth", 500.0, "jobs")
+    assert "log: " in monitor.snapshot().problems[0]
+    blocked.rmdir()
+    monitor.observe("queue_depth", 500.0, "mails")
+    snapshot = monitor.snapshot()
+    assert (snapshot.unwritten, snapshot.problems) == (1, ())
+    assert [entry.fields.get("target") for entry in read_journal(blocked)][-1] == "mails"
+    monitor.close()
