@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 from typing import TYPE_CHECKING
 
@@ -25,17 +26,20 @@ class ProcessReader:
         name: what it is called.
 
     Raises:
-        ConfigError: if there is no such process.
+        ConfigError: if there is no such process, or it cannot be looked at.
     """
 
     def __init__(self, pid: int) -> None:
         import psutil
 
+        refused = ConfigError("pid", pid, "the number of a process that there is, and that can be looked at")
+        if type(pid) is not int:  # psutil takes None for this very process
+            raise refused
         try:
             self._process: psutil.Process = psutil.Process(pid)
             self.name = self._process.name()
-        except (psutil.Error, ValueError, TypeError, OverflowError):
-            raise ConfigError("pid", pid, "the number of a process that there is") from None
+        except (psutil.Error, OSError, ValueError, OverflowError):
+            raise refused from None
         self.pid = pid
         self._busy: float | None = None
         self._at = -math.inf
@@ -51,6 +55,7 @@ class ProcessReader:
 
         Raises:
             PermissionError: if it may not be looked at.
+            OSError: if it cannot be, as where no file can be opened any more.
         """
         import psutil
 
@@ -64,7 +69,7 @@ class ProcessReader:
         except psutil.NoSuchProcess:
             return None
         except psutil.AccessDenied:
-            raise PermissionError(self.pid) from None
+            raise PermissionError(errno.EACCES, "no permission") from None
 
     def _found(self, now: float) -> list[tuple[str, float]]:
         import psutil

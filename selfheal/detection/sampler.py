@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import attrs
 
 from selfheal.clock import SYSTEM_CLOCK, Clock
+from selfheal.detection.machine import Problems, read_machine
 from selfheal.detection.processes import ProcessReader
 from selfheal.errors import ConfigError
+from selfheal.forking import track
 from selfheal.usage import Usage, UsageReader
 from selfheal.validators import between
 
@@ -87,11 +88,13 @@ class Sampler:
     """Measures when it is asked to, or as a registered task.
 
     Of the machine or container: ``cpu_percent`` and ``memory_percent`` of what may be used (cgroups are looked at),
-    ``memory_bytes``, ``load_per_cpu``, ``disk_percent``. Of each watched process: ``process_cpu_percent`` (100 is one
-    CPU), ``process_memory_bytes``, ``process_fds``, ``process_threads``, ``process_zombie``, ``process_stopped``. CPU
-    is measured between two runs: the first run has none. What cannot be read is left out and named in ``problems``.
+    ``memory_bytes``, ``load_per_cpu``, ``disk_percent``; of the machine, where it has a ``/proc``: ``fds`` and
+    ``threads``. Of each watched process: ``process_cpu_percent`` (100 is one CPU), ``process_memory_bytes``,
+    ``process_fds`` (not of another user's), ``process_threads``, ``process_zombie``, ``process_stopped``. CPU is
+    measured between two runs: the first run has none. What cannot be read is left out and named in ``problems``.
 
-    Safe from several threads; callables are called without a lock held.
+    Safe from several threads; callables are called without a lock held. In a forked child it goes on without the
+    values that the parent has yet to hand on.
 
     Args:
         config: what is measured by itself.
@@ -118,7 +121,8 @@ class Sampler:
         self._waiting: deque[Sample] = deque(maxlen=self.config.max_waiting)
         self._sources: dict[tuple[str, str], _Source] = {}
         self._processes: dict[str, ProcessReader] = {}
-        self._said: set[str] = set()
+        self._said: set[object] = set()
+        track(self, Sampler._in_child, lock=lambda me: me._lock)
 
     def observe(self, metric: str, value: float, target: str = "") -> None:
         """Take a value that the host measured; the next run hands it on with the time of now.
@@ -129,9 +133,10 @@ class Sampler:
             target: what it was measured on.
 
         Raises:
-            ConfigError: if the value is no number, or the name is no text.
+            ConfigError: if the value is no number, or a name is no text.
         """
-        sample = Sample(name_of(metric), number_of(value, metric), target, self._clock.wall(), self._clock.monotonic())
+        t, at = self._clock.wall(), self._clock.monotonic()
+        sample = Sample(name_of(metric), number_of(value, metric), target_of(target), t, at)
         with self._lock:
             self.dropped += len(self._waiting) == self.config.max_waiting
             self._waiting.append(sample)
@@ -140,13 +145,14 @@ class Sampler:
         """Call ``read`` at each run for the value of a metric; ``None``, or an exception, means that it is missing.
 
         Raises:
-            ConfigError: if it cannot be called, or there are too many.
+            ConfigError: if it cannot be called, a name is no text, or there are too many.
         """
         if not callable(read):
             raise ConfigError("Sampler.add: read", read, "a callable")
+        source = _Source(name_of(metric), target_of(target), read)
         with self._lock:
             self._room_for((metric, target) not in self._sources, len(self._sources))
-            self._sources[metric, target] = _Source(name_of(metric), target, read)
+            self._sources[metric, target] = source
 
     def remove(self, metric: str, target: str = "") -> bool:
         """Call no more for a metric; answers whether it was called for."""
@@ -164,10 +170,10 @@ class Sampler:
             The target.
 
         Raises:
-            ConfigError: if there is no such process, or there are too many.
+            ConfigError: if there is no such process, the target is no text, or there are too many.
         """
         reader = ProcessReader(pid)
-        target = target or f"{reader.name}[{pid}]"
+        target = target_of(target) or f"{reader.name}[{pid}]"
         with self._lock:
             self._room_for(target not in self._processes, len(self._processes))
             self._processes[target] = reader
@@ -186,7 +192,7 @@ class Sampler:
 
     def sample(self) -> tuple[Sample, ...]:
         """Measure everything now; what was observed since the run before comes first."""
-        problems: list[str] = []
+        problems: Problems = {}
         with self._lock:
             sources, processes = list(self._sources.values()), list(self._processes.items())
         read = [
@@ -198,9 +204,9 @@ class Sampler:
         with self._lock:
             observed = tuple(self._waiting)
             self._waiting.clear()
-        self.problems = tuple(problems)
-        for problem in set(problems) - self._said:
-            logger.warning("%s", problem)
+        self.problems = tuple(problems.values())
+        for about in problems.keys() - self._said:
+            logger.warning("%s", problems[about])
         self._said = set(problems)
         return observed + tuple(Sample(metric, value, target, t, at) for metric, value, target in read)
 
@@ -229,42 +235,33 @@ class Sampler:
         if one_more and there >= self.config.max_watched:
             raise ConfigError("SamplerConfig.max_watched", there + 1, f"at least that, it is {self.config.max_watched}")
 
-    def _machine(self, problems: list[str]) -> Iterator[tuple[str, float, str]]:
+    def _in_child(self) -> None:
+        """Make a new lock; what waits is the parent's to hand on."""
+        self._lock = threading.Lock()
+        self._waiting.clear()
+
+    def _machine(self, problems: Problems) -> Iterator[tuple[str, float, str]]:
         if not self.config.machine:
             return
+        first = self._usage is None
         if self._usage is None:  # the first reading takes something to be measured against
             self._usage = UsageReader(clock=self._clock)
         usage = self._usage.read()
-        problems.extend(usage.problems)
+        problems.update((problem, problem) for problem in usage.problems)
         target = self.config.target
-        for metric, value in [*_of_usage(usage), *self._of_system(problems)]:
-            if value is not None:
+        for metric, value in [*_of_usage(usage), *read_machine(self.config.disk, problems)]:
+            if value is not None and not (first and metric == "cpu_percent"):  # a moment says nothing about CPU
                 yield metric, value, target
 
-    def _of_system(self, problems: list[str]) -> Iterator[tuple[str, float | None]]:
-        try:
-            yield "load_per_cpu", os.getloadavg()[0] / len(os.sched_getaffinity(0))
-        except (OSError, AttributeError) as error:
-            problems.append(f"the load cannot be read ({type(error).__name__})")
-        if self.config.disk is None:
-            return
-        try:
-            there = os.statvfs(self.config.disk)
-        except OSError as error:
-            problems.append(f"the file system of {self.config.disk} cannot be read ({error.strerror})")
-        else:
-            used = there.f_blocks - there.f_bfree
-            usable = used + there.f_bavail
-            yield "disk_percent", 100.0 * used / usable if usable else None
-
     def _of_processes(
-        self, processes: Sequence[tuple[str, ProcessReader]], problems: list[str]
+        self, processes: Sequence[tuple[str, ProcessReader]], problems: Problems
     ) -> Iterator[tuple[str, float, str]]:
         for target, reader in processes:
             try:
                 found = reader.read(self._clock.monotonic())
-            except PermissionError:
-                problems.append(f"process {reader.pid} ({target}) cannot be looked at: no permission")
+            except Exception as error:  # not allowed, or out of open files; the others are still to be measured
+                why = getattr(error, "strerror", None) or type(error).__name__
+                problems["process", target] = f"process {reader.pid} ({target}) cannot be looked at ({why})"
                 continue
             if found is None:
                 with self._lock:
@@ -274,14 +271,15 @@ class Sampler:
                 continue
             yield from ((metric, value, target) for metric, value in found)
 
-    def _of_sources(self, sources: Sequence[_Source], problems: list[str]) -> Iterator[tuple[str, float, str]]:
+    def _of_sources(self, sources: Sequence[_Source], problems: Problems) -> Iterator[tuple[str, float, str]]:
         for source in sources:
             try:
                 read = source.read()
                 value = math.nan if read is None else number_of(read, source.metric)
             except Exception as error:
-                problems.append(
-                    f"{source.metric} of {source.target!r} cannot be read ({type(error).__name__}: {error})"
+                why = f"{type(error).__name__}: {error}"
+                problems["source", source.metric, source.target] = (
+                    f"{source.metric} of {source.target!r} cannot be read ({why})"
                 )
                 value = math.nan
             yield source.metric, value, source.target
@@ -293,14 +291,20 @@ def _of_usage(usage: Usage) -> Iterator[tuple[str, float | None]]:
     yield "memory_bytes", None if usage.memory_used is None else float(usage.memory_used)
 
 
-def number_of(value: object, metric: str) -> float:
+def number_of(value: Any, metric: str) -> float:
     """The value of a metric as a float; ConfigError if it is no number."""
-    if isinstance(value, bool) or not hasattr(value, "__float__"):
-        raise ConfigError(f"value of {metric!r}", value, "a number, nan where it is missing")
     try:
-        return float(value)  # numpy's numbers too
+        if not isinstance(value, bool) and hasattr(value, "__float__"):
+            return float(value)  # numpy's numbers too
     except OverflowError:
-        return math.inf
+        return math.inf if value > 0 else -math.inf
+    except (TypeError, ValueError):
+        raise _no_number(value, metric) from None
+    raise _no_number(value, metric)
+
+
+def _no_number(value: object, metric: str) -> ConfigError:
+    return ConfigError(f"value of {metric!r}", value, "a number, nan where it is missing")
 
 
 def name_of(metric: object) -> str:
@@ -308,3 +312,10 @@ def name_of(metric: object) -> str:
     if not isinstance(metric, str) or not metric:
         raise ConfigError("metric", metric, "a name")
     return metric
+
+
+def target_of(target: object) -> str:
+    """What is measured; ConfigError if it is no text."""
+    if not isinstance(target, str):
+        raise ConfigError("target", target, "text; empty for what concerns all")
+    return target

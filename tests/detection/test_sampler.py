@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
+import signal
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import psutil
 import pytest
 
+from selfheal.detection.machine import read_machine
+from selfheal.detection.processes import ProcessReader
 from selfheal.detection.sampler import Sample, Sampler, SamplerConfig
 from selfheal.errors import ConfigError
 from selfheal.testing import FakeClock
-from selfheal.usage import UsageReader
+from selfheal.usage import PsutilMachine, UsageReader
+from selfheal.usage.cgroup import Cgroups
 from tests.usage.trees import GIB, FakeMachine, version_2
 
 NOTHING = SamplerConfig(machine=False)
@@ -58,6 +66,42 @@ def test_the_first_run_has_no_cpu() -> None:
     assert ("process_cpu_percent", me) not in first
     assert second["process_cpu_percent", me] >= 0.0
     assert 0.0 <= second["disk_percent", ""] <= 100.0
+
+
+def test_the_first_run_has_no_cpu_even_if_it_takes_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is busy while the first reading is made, as psutil is loaded from a slow disk, is no measurement."""
+    clock = FakeClock()
+    busy = [0.0]
+
+    def slow(machine: object) -> tuple[float, float, float]:
+        clock.advance(0.4)
+        busy[0] += 0.4
+        return busy[0], busy[0], 2.0
+
+    monkeypatch.setattr(PsutilMachine, "cpu_times", slow)
+    monkeypatch.setattr(Cgroups, "cpu", lambda cgroups: [])
+    sampler = Sampler(clock=clock)
+
+    assert ("cpu_percent", "") not in values(sampler.sample())
+    assert values(sampler.sample())["cpu_percent", ""] == 100.0
+
+
+def test_open_files_and_threads_of_the_machine(tmp_path: Path) -> None:
+    """They are what the kernel tells; without a ``/proc`` they are left out, and what makes no sense is told."""
+    (tmp_path / "sys/fs").mkdir(parents=True)
+    (tmp_path / "sys/fs/file-nr").write_text("779\t79\t2466170\n")
+    (tmp_path / "loadavg").write_text("4.99 3.85 2.47 5/107 1677\n")
+    problems: dict[object, str] = {}
+    found = dict(read_machine(None, problems, tmp_path))
+
+    assert (found["fds"], found["threads"], problems) == (700.0, 107.0, {})
+    found = dict(read_machine(None, problems, tmp_path / "none"))
+    assert (found["fds"], found["threads"], problems) == (None, None, {})
+    (tmp_path / "sys/fs/file-nr").write_text("779")
+    (tmp_path / "loadavg").write_text("")
+    found = dict(read_machine(None, problems, tmp_path))
+    assert (found["fds"], found["threads"]) == (None, None)
+    assert [told.partition("(")[2] for told in problems.values()] == ["ValueError)", "IndexError)"]
 
 
 def test_a_process_is_measured() -> None:
@@ -114,6 +158,81 @@ def test_a_callable_that_raises_harms_nothing(caplog: pytest.LogCaptureFixture) 
     assert len(caplog.records) == 1
 
 
+def test_what_goes_on_failing_is_logged_once_whatever_it_says(caplog: pytest.LogCaptureFixture) -> None:
+    """An error that reads differently each time fills no log; once it was well, it is told again."""
+    calls = iter(range(10))
+
+    def read() -> float:
+        if (n := next(calls)) == 5:
+            return 1.0
+        raise ValueError(f"request {n}")
+
+    sampler = Sampler(NOTHING)
+    sampler.add("depth", read, "jobs")
+    with caplog.at_level("WARNING"):
+        for _ in range(10):
+            sampler.sample()
+
+    assert [record.getMessage()[-10:-1] for record in caplog.records] == ["request 0", "request 6"]
+    assert sampler.problems == ("depth of 'jobs' cannot be read (ValueError: request 9)",)
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (psutil.AccessDenied(1), "no permission"),
+        (OSError(errno.EMFILE, "Too many open files"), "Too many open files"),
+        (IndexError(), "IndexError"),
+    ],
+)
+def test_a_process_that_cannot_be_looked_at_harms_nothing(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, why: str
+) -> None:
+    """It stays watched and is named in ``problems``; the rest is measured, and what was observed is handed on."""
+    sampler = Sampler(NOTHING)
+    target = sampler.watch(os.getpid(), "me")
+    sampler.add("depth", lambda: 3.0)
+    sampler.observe("latency", 1.0)
+
+    def refused(process: psutil.Process) -> bool:
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(psutil.Process, "is_running", refused)
+        assert [sample.metric for sample in sampler.sample()] == ["latency", "depth"]
+    assert sampler.problems == (f"process {os.getpid()} (me) cannot be looked at ({why})",)
+    assert ("process_threads", target) in values(sampler.sample())
+
+
+def test_open_files_of_another_user_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest of the process is measured."""
+
+    def refused(process: psutil.Process) -> int:
+        raise psutil.AccessDenied(process.pid)
+
+    monkeypatch.setattr(psutil.Process, "num_fds", refused)
+    found = dict(ProcessReader(os.getpid()).read(1000.0) or [])
+
+    assert "process_fds" not in found
+    assert found["process_threads"] >= 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_goes_on_without_what_the_parent_hands_on() -> None:
+    """A lock held at the moment of the fork stops nobody there, and no value is handed on twice."""
+    sampler = Sampler(NOTHING)
+    sampler.observe("x", 1.0)
+    with sampler._lock:  # as another thread would: after a second the fork goes on
+        child = os.fork()
+        if child == 0:
+            signal.alarm(60)  # a child that hangs ends by it
+            os._exit(len(sampler.sample()))
+    _, status = os.waitpid(child, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert len(sampler.sample()) == 1
+
+
 def test_waiting_values_are_bounded() -> None:
     """Beyond the bound the oldest go, and are counted."""
     sampler = Sampler(SamplerConfig(machine=False, max_waiting=2))
@@ -124,7 +243,7 @@ def test_waiting_values_are_bounded() -> None:
     assert sampler.dropped == 3
 
 
-@pytest.mark.parametrize("value", [None, "1", True, [1]])
+@pytest.mark.parametrize("value", [None, "1", True, [1], np.array([1.0, 2.0]), Decimal("sNaN"), float])
 def test_what_is_no_number_is_refused(value: Any) -> None:
     """Values that are no number are an error of the host, told at once."""
     with pytest.raises(ConfigError, match="value of 'x' must be a number"):
@@ -134,20 +253,30 @@ def test_what_is_no_number_is_refused(value: Any) -> None:
 def test_odd_numbers_are_taken() -> None:
     """``nan`` and infinite values are handed on, and an integer that no float can hold is infinite."""
     sampler = Sampler(NOTHING)
-    for value in (math.nan, -math.inf, 10**400):
+    odd: list[Any] = [math.nan, -math.inf, 10**400, -(10**400), np.float32(2.0)]
+    for value in odd:
         sampler.observe("x", value)
-    first, second, third = (sample.value for sample in sampler.sample())
+    first, *others = (sample.value for sample in sampler.sample())
 
     assert math.isnan(first)
-    assert (second, third) == (-math.inf, math.inf)
+    assert others == [-math.inf, math.inf, -math.inf, 2.0]
 
 
 def test_refusals() -> None:
     """Processes that are not there, callables that are none, and more of them than may be are refused."""
     sampler = Sampler(SamplerConfig(machine=False, max_watched=1))
     odd: Any = 5
+    odd_pid: Any = None  # psutil takes it for this very process
     with pytest.raises(ConfigError, match="pid must be the number of a process"):
         sampler.watch(2**22 + 1)
+    with pytest.raises(ConfigError, match="pid must be the number of a process"):
+        sampler.watch(odd_pid)
+    with pytest.raises(ConfigError, match="target must be text"):
+        sampler.observe("x", 1.0, odd)
+    with pytest.raises(ConfigError, match="target must be text"):
+        sampler.add("x", float, odd)
+    with pytest.raises(ConfigError, match="target must be text"):
+        sampler.watch(os.getpid(), odd)
     with pytest.raises(ConfigError, match="must be a callable"):
         sampler.add("x", odd)
     with pytest.raises(ConfigError, match="must be a name"):

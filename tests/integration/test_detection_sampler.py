@@ -7,7 +7,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from selfheal.clock import SYSTEM_CLOCK
 from selfheal.detection.sampler import Sampler, SamplerConfig
@@ -47,3 +50,33 @@ def test_a_busy_a_stopped_and_a_dead_process_are_seen() -> None:
         until(lambda found: found == {}, sampler)
 
         assert target not in sampler.watched
+
+
+def test_a_number_that_another_process_got_is_measured_no_more() -> None:
+    """A new process under the number of one that ended is not taken for it."""
+    sampler = Sampler(SamplerConfig(machine=False))
+    with spawned("import time; time.sleep(600)") as process:
+        sampler.watch(process.pid, "it")
+        assert sampler.sample() != ()
+        process.kill()
+    with under_the_number(process.pid) as other:
+        try:
+            assert sampler.sample() == ()
+            assert sampler.watched == {}
+        finally:
+            other.kill()
+
+
+def under_the_number(pid: int) -> subprocess.Popen[Any]:
+    """A process with a number of our choice; the kernel lets root say which comes next."""
+    for _ in range(100):
+        try:
+            Path("/proc/sys/kernel/ns_last_pid").write_text(str(pid - 1))
+        except OSError:
+            pytest.skip("the next number of a process cannot be chosen here")
+        process = subprocess.Popen(["sleep", "600"])
+        if process.pid == pid:
+            return process
+        process.kill()
+        process.wait()
+    raise AssertionError(f"{pid} was always taken")
