@@ -236,10 +236,92 @@ def test_old_copies_go_the_manifest_first(tmp_path: Path, url: str) -> None:
     ids = replica.names()
 
     assert replica.last_copied() == store.get("latest").created
-    assert replica.prune(Retention(daily=2, weekly=0, monthly=0)) == tuple(ids[:3])
+    plan = replica.plan_pruning(Retention(daily=2, weekly=0, monthly=0))
+    assert plan.keep == {ids[4]: ("newest", "last verified", "daily"), ids[3]: ("daily",)}
+    assert replica.names() == ids
+    done = replica.prune(Retention(daily=2, weekly=0, monthly=0))
+    assert (done.plan, done.removed, done.problems) == (plan, tuple(ids[:3]), {})
     assert replica.names() == ids[3:]
     assert {path.split("/")[0] for path in files_at(url)} == set(ids[3:])
     assert replica.verify(ids[3]).ok
+
+
+def five_copies(tmp_path: Path, url: str) -> tuple[BackupStore, list[str]]:
+    """A store, and copies of it of five days."""
+    source = tmp_path / "app.toml"
+    source.write_text("size = 3")
+    clock = FakeClock()
+    store = store_at(tmp_path / "backups", [Section("config", source)], clock=clock)
+    replica = replica_at(url, clock=clock)
+    for _ in range(5):
+        replica.send(store, store.create().id)
+        clock.advance(86_400)
+    return store, replica.names()
+
+
+ONE = Retention(daily=1, weekly=0, monthly=0)
+
+
+def test_thinning_out_that_dies(tmp_path: Path, url: str) -> None:
+    """Cut off before any step, the next one removes the rest too; what is kept is whole all the time."""
+    _, ids = five_copies(tmp_path, url)
+    at, died = 0, True
+    while died:
+        at, died = at + 1, False
+        left = iter(range(at))
+
+        def step(name: str, left: Iterator[int] = left) -> None:
+            if next(left, None) is None:
+                raise DiedError
+
+        try:
+            replica_at(url, step=step).prune(ONE)
+        except DiedError:
+            died = True
+        assert replica_at(url).names()[-1] == ids[-1]
+        assert replica_at(url).verify(ids[-1]).ok
+    assert {path.split("/")[0] for path in files_at(url)} == {ids[-1]}
+    assert at >= 3
+
+
+def test_what_is_incomplete_stays_if_it_would_be_kept(tmp_path: Path, url: str) -> None:
+    """It is a copy under way: sent again it is completed; and it does not push out one that is whole."""
+    store, ids = five_copies(tmp_path, url)
+    path = next(path for path in files_at(url) if path.startswith(ids[-1]) and path.endswith("hashes.json"))
+    fsspec.filesystem(url.partition(":")[0]).rm_file(url.partition("://")[2] + "/" + path)
+    assert replica_at(url).names() == ids[:-1]
+    done = replica_at(url).prune(ONE)
+    assert (set(done.plan.keep), done.removed) == ({ids[3]}, tuple(ids[:3]))
+    assert {path.split("/")[0] for path in files_at(url)} == set(ids[3:])
+    assert replica_at(url).send(store, ids[-1]).kept
+
+
+def test_a_copy_that_cannot_be_read_proves_nothing(tmp_path: Path, url: str) -> None:
+    """One whose manifest is damaged may be the newest; the newest that can be read stays as well."""
+    _, ids = five_copies(tmp_path, url)
+    path = next(path for path in files_at(url) if path.startswith(ids[-1]) and path.endswith("hashes.json"))
+    fsspec.filesystem(url.partition(":")[0]).pipe_file(url.partition("://")[2] + "/" + path, b"nothing\n")
+    assert replica_at(url).prune(ONE).plan.keep == {ids[4]: ("newest", "daily"), ids[3]: ("last verified",)}
+
+
+def test_a_copy_that_cannot_be_removed(tmp_path: Path, url: str) -> None:
+    """It is told with its reason, and the others go."""
+    _, ids = five_copies(tmp_path, url)
+    replica = replica_at(url)
+    place = replica._place()
+    remove = place.remove
+
+    def refuse(path: str) -> None:
+        if ids[1] in path:
+            raise ReplicationError(replica.name, "no")
+        remove(path)
+
+    with mock.patch.object(place, "remove", refuse):
+        done = replica.prune(ONE)
+    assert done.removed == (ids[0], ids[2], ids[3])
+    assert list(done.problems) == [ids[1]]
+    assert replica.names() == [ids[1], ids[4]]
+    assert replica.prune(ONE).removed == (ids[1],)
 
 
 def test_a_key_is_asked_for_there_too(tmp_path: Path, url: str) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import attrs
@@ -23,11 +23,12 @@ from selfheal.backup.naming import order_of, time_of
 from selfheal.backup.parsing import parse_head, parse_manifest
 from selfheal.backup.paths import Below
 from selfheal.backup.progress import Progress, Teller
+from selfheal.backup.pruning import Pruned
 from selfheal.backup.records import BackupRecord
 from selfheal.backup.replicating.fetching import fetched
 from selfheal.backup.replicating.files import Sending, contents, inside, look, sums_there
 from selfheal.backup.replicating.places import Files
-from selfheal.backup.retention import Kept, Retention
+from selfheal.backup.retention import Kept, Retention, RetentionPlan
 from selfheal.backup.store import BackupStore
 from selfheal.backup.writing import manifest_digest
 from selfheal.clock import SYSTEM_CLOCK, Clock
@@ -202,23 +203,49 @@ class Replica:
         content = b"".join(itertools.islice(place.read(place.path(id, MANIFEST_NAME)), self._limits.max_bytes))
         return fetched(place, store, self._parsed(content, id), content, self.progress)
 
-    def prune(self, retention: Retention | None = None) -> tuple[str, ...]:
-        """Remove the copies that a retention does not keep; a complete copy counts as proven. Returns their ids.
+    def plan_pruning(self, retention: Retention | None = None) -> RetentionPlan:
+        """What :meth:`prune` would remove; nothing is. Raises as :meth:`list`.
+
+        A complete copy whose manifest can be read counts as proven. What is not complete goes when it would not be kept
+        if it were, so that nothing stays of what was cut off while it was removed.
+        """
+        retention = retention or Retention()
+        there = self.list()
+        kept = [Kept(id=one.id, created=one.created, verified=not one.damage) for one in there]
+        plan = retention.plan(kept)
+        halves = set(self._place().directories()) - {one.id for one in there}
+        gone = {*plan.remove, *(half for half in halves if _is_useless(half, retention, kept))}
+        return attrs.evolve(plan, remove=tuple(sorted(gone, key=lambda id: order_of(id) or ("", 0))))
+
+    def prune(self, retention: Retention | None = None) -> Pruned:
+        """Remove the copies that a retention does not keep, oldest first. Never the newest, nor the last proven.
+
+        Args:
+            retention: how many are kept; by default 7 days, 4 weeks, 6 months.
 
         Raises:
-            ReplicationError: if the place cannot be read or written.
+            ReplicationError: if the place cannot be read.
             MissingExtraError: if fsspec is not installed.
         """
-        place = self._place()
-        kept = [Kept(id=one.id, created=one.created, verified=True) for one in self.list()]
-        gone = (retention or Retention()).plan(kept).remove
-        for id in gone:
-            self._step("manifest removed")
-            place.remove(place.path(id, MANIFEST_NAME))  # first: from now on it is no copy any more
-            for path in place.files(id):
-                place.remove(place.path(id, path))
-            place.remove_directory(place.path(id))
-        return gone
+        plan, place = self.plan_pruning(retention), self._place()
+        removed, problems = [], {}
+        for id in plan.remove:
+            try:
+                self._remove(place, id)
+            except ReplicationError as error:
+                problems[id] = str(error)
+                logger.error("backup %s could not be removed at %s: %s", id, self.name, error)
+            else:
+                removed.append(id)
+        return Pruned(plan, tuple(removed), problems)
+
+    def _remove(self, place: Files, id: str) -> None:
+        self._step("manifest removed")
+        place.remove(place.path(id, MANIFEST_NAME))  # first: from now on it is no copy any more
+        for path in place.files(id):
+            self._step("file removed")
+            place.remove(place.path(id, path))
+        place.remove_directory(place.path(id))
 
     def _place(self) -> Files:
         """The place, by the connection there is, if it answers and is of this process."""
@@ -284,3 +311,9 @@ class Replica:
             damages.append(Damage("", SUMS_NAME, "corrupt"))
         damages += [Damage("", path, "extra") for path in sorted(there.keys() - expected)]
         return damages, files, size
+
+
+def _is_useless(half: str, retention: Retention, kept: Sequence[Kept]) -> bool:
+    """Whether what is not complete would not be kept if it were."""
+    created = time_of(half)
+    return created is not None and half in retention.plan([*kept, Kept(id=half, created=created)]).remove

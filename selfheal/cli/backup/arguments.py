@@ -219,9 +219,9 @@ def _replicate(parts: Any) -> None:
     parser = _command(
         parts,
         "replicate",
-        "copy a backup elsewhere; verify, list, fetch copies",
+        "copy a backup elsewhere; verify, list, thin out, fetch copies",
         "Copy a backup to the places of the settings, and read back there what was written. Or, of the copies that\n"
-        "are there: verify, list, or fetch one.",
+        "are there: verify, list, remove those that are kept no longer, or fetch one.",
         _epilog(0, 1, 2, 3),
     )
     _which(parser)
@@ -231,7 +231,9 @@ def _replicate(parts: Any) -> None:
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--verify", action="store_true", help="read every byte of the copies there again")
     group.add_argument("--list", action="store_true", help="list what is there")
+    group.add_argument("--prune", action="store_true", help="remove the copies that the settings no longer keep")
     group.add_argument("--fetch", metavar="ID", help="bring a copy, or the latest, back into the store")
+    add("--dry-run", action="store_true", help="with --prune: say what would be removed, and why the others stay")
 
 
 def pair(form: str) -> Callable[[str], tuple[str, str]]:

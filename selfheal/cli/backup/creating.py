@@ -14,7 +14,7 @@ from selfheal.backup.store import BackupStore
 from selfheal.cli.backup.opening import Opened, with_settings
 from selfheal.cli.backup.page import Page
 from selfheal.cli.backup.pruning import tell_pruned
-from selfheal.cli.backup.running import DONE, FAILED
+from selfheal.cli.backup.running import DONE
 from selfheal.cli.backup.showing import Tell, showing
 from selfheal.cli.backup.standing import Standing, refuse_torn
 from selfheal.cli.backup.verifying import tell_local, verified
@@ -67,9 +67,7 @@ def _prove(page: Page, found: Opened, made: BackupRecord, tell: Tell | None) -> 
 
 
 def _pruned(page: Page, store: BackupStore, settings: BackupSettings) -> int:
-    done = prune(store, settings.retained())
-    tell_pruned(page, done)
-    return FAILED if done.problems else DONE
+    return tell_pruned(page, prune(store, settings.retained()))
 
 
 def _tell_made(page: Page, made: BackupRecord, store: BackupStore) -> None:

@@ -19,23 +19,26 @@ def prune(chosen: argparse.Namespace, page: Page) -> int:
     found.store.names()  # a store that is not there is not made for this
     retention = Retention() if found.settings is None else found.settings.retained()
     if chosen.dry_run:
-        plan = plan_pruning(found.store, retention)
-        page.data["pruned"] = _data(plan) | {"dry_run": True, "removed": [], "problems": {}}
-        _tell_plan(page, plan, "would be removed")
-        return DONE
-    done = prune_backups(found.store, retention)
-    tell_pruned(page, done)
-    return FAILED if done.problems else DONE
+        return tell_planned(page, plan_pruning(found.store, retention))
+    return tell_pruned(page, prune_backups(found.store, retention))
 
 
-def tell_pruned(page: Page, done: Pruned) -> None:
-    """Say what was removed and what stays."""
+def tell_planned(page: Page, plan: RetentionPlan) -> int:
+    """Say what would be removed and what stays."""
+    page.data["pruned"] = _data(plan) | {"dry_run": True, "removed": [], "problems": {}}
+    _tell_plan(page, plan, "would be removed")
+    return DONE
+
+
+def tell_pruned(page: Page, done: Pruned) -> int:
+    """Say what was removed and what stays; the code tells whether all of it went that was to."""
     page.data["pruned"] = _data(done.plan) | {
         "dry_run": False,
         "removed": list(done.removed),
         "problems": dict(done.problems),
     }
     _tell_plan(page, done.plan, "removed", done.problems)
+    return FAILED if done.problems else DONE
 
 
 def _tell_plan(page: Page, plan: RetentionPlan, what: str, problems: dict[str, str] | None = None) -> None:

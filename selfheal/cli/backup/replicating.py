@@ -1,4 +1,4 @@
-"""``selfheal backup replicate``: copies at other places: sent, verified, listed, and fetched."""
+"""``selfheal backup replicate``: copies at other places: sent, verified, listed, thinned out, and fetched."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from selfheal.backup.naming import moment_of, time_of
 from selfheal.backup.records import BackupRecord
 from selfheal.backup.replicating import Replica
 from selfheal.backup.restoring.words import amount, count
+from selfheal.backup.retention import Retention
 from selfheal.backup.settings import BackupSettings
 from selfheal.cli.backup.listing import ago
 from selfheal.cli.backup.opening import Opened, with_settings
 from selfheal.cli.backup.page import Page
+from selfheal.cli.backup.pruning import tell_planned, tell_pruned
 from selfheal.cli.backup.running import DONE, FAILED, CannotError, words
 from selfheal.cli.backup.showing import Tell, showing
 from selfheal.cli.backup.verifying import tell_verification
@@ -26,9 +28,11 @@ _HEAD = ("PLACE", "ID", "AGE", "FILES", "SIZE", "DAMAGE")
 
 
 def replicate(chosen: argparse.Namespace, page: Page) -> int:
-    """Copy a backup elsewhere; or verify, list or fetch copies."""
-    if chosen.which != "latest" and (chosen.list or chosen.fetch):
-        chosen.refuse("--list and --fetch take no other backup")
+    """Copy a backup elsewhere; or verify, list, thin out or fetch copies."""
+    if chosen.which != "latest" and (chosen.list or chosen.fetch or chosen.prune):
+        chosen.refuse("--list, --fetch and --prune take no other backup")
+    if chosen.dry_run and not chosen.prune:
+        chosen.refuse("--dry-run goes with --prune")
     found, settings = with_settings(chosen)
     page.data |= {"places": []}
     with showing(chosen) as tell:
@@ -37,6 +41,8 @@ def replicate(chosen: argparse.Namespace, page: Page) -> int:
             return _list(page, found, places)
         if chosen.fetch:
             return _fetch(page, found, places, chosen.fetch)
+        if chosen.prune:
+            return _each(page, places, lambda place: _prune(page, place, settings.retained(), chosen.dry_run))
         if chosen.verify:
             return _each(page, places, lambda place: _verify(page, place, chosen.which))
         id = found.store.get(chosen.which).id
@@ -104,6 +110,15 @@ def _which(place: Replica, which: str) -> str:
     if not fitting:
         raise NotFoundError("copy", which, names)
     return fitting[-1]
+
+
+def _prune(page: Page, place: Replica, retention: Retention, dry_run: bool) -> int:
+    done = None if dry_run else place.prune(retention)
+    plan = place.plan_pruning(retention) if done is None else done.plan
+    page.say(f"at {place.name}:")
+    code = tell_planned(page, plan) if done is None else tell_pruned(page, done)
+    page.data["places"].append({"name": place.name, "pruned": page.data.pop("pruned")})
+    return code
 
 
 def _list(page: Page, found: Opened, places: Sequence[Replica]) -> int:

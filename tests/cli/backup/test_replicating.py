@@ -1,4 +1,4 @@
-"""``selfheal backup replicate``: copies at the places of the settings: sent, verified, listed and fetched."""
+"""``selfheal backup replicate``: copies at the places of the settings: sent, verified, listed, thinned out, fetched."""
 
 from __future__ import annotations
 
@@ -80,6 +80,37 @@ def test_copies_are_listed(host: Host, id: str) -> None:
     assert [(one["id"], one["bytes"]) for one in copies] == [(id, 69)]
 
 
+def test_copies_are_thinned_out(host: Host, id: str) -> None:
+    """What the settings keep no longer goes there, and only there; a dry run says so before."""
+    host.retain(1)
+    host("replicate", "--place", "offsite")
+    newest = host.made()
+    host("replicate", "--place", "offsite")
+    dry = host("replicate", "--prune", "--dry-run", "--place", "offsite")
+    assert (dry.code, dry.lines[:2]) == (0, ["at offsite:", "1 backup kept, 1 would be removed"])
+    assert len(list(host.path("offsite").glob("*Z*"))) == 2
+    told = host("replicate", "--prune", "--place", "offsite")
+
+    assert (told.code, told.err) == (0, "")
+    assert told.lines[:2] == ["at offsite:", "1 backup kept, 1 removed"]
+    assert told.lines[3].split() == [id, "removed", "-"]
+    assert [path.name for path in host.path("offsite").glob("*Z*")] == [newest]
+    assert host.ids() == [id, newest]
+    (place,) = host("replicate", "--prune", "--place", "offsite", "--json").document["places"]
+    assert place["pruned"]["removed"] == []
+    assert list(place["pruned"]["keep"]) == [newest]
+
+
+def test_a_place_that_cannot_be_thinned_out(host: Host, id: str) -> None:
+    """One that cannot be read is told, and keeps the others from nothing."""
+    host("replicate", "--place", "offsite")
+    told = host("replicate", "--prune")
+
+    assert told.code == 1
+    assert told.err.startswith("selfheal: broken: cannot ")
+    assert told.lines[:2] == ["at offsite:", "1 backup kept, 0 removed"]
+
+
 @pytest.mark.parametrize("which", ["latest", "id"])
 def test_a_copy_is_fetched(host: Host, id: str, which: str) -> None:
     """After the store was lost it is there again, sound, and the command that puts it back is told."""
@@ -119,7 +150,9 @@ def test_no_places(host: Host) -> None:
     assert "the settings have no places" in told.err
 
 
-@pytest.mark.parametrize("arguments", [["x", "--list"], ["x", "--fetch", "y"], ["--list", "--verify"]])
+@pytest.mark.parametrize(
+    "arguments", [["x", "--list"], ["x", "--fetch", "y"], ["x", "--prune"], ["--list", "--verify"], ["--dry-run"]]
+)
 def test_wrong_arguments(host: Host, id: str, arguments: list[str]) -> None:
     """What does not go together is refused with code 2."""
     assert host("replicate", *arguments).code == 2
