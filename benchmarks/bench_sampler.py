@@ -6,8 +6,11 @@ CPU time of this process, not time that passed, so that a busy machine does not 
 from __future__ import annotations
 
 import os
+import tempfile
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from benchmarks.table import Gate, print_gates, print_table
 from selfheal.detection.history import History
@@ -39,6 +42,28 @@ def of_rules() -> Iterator[list[str]]:
         yield [metric, f"{1e6 * (time.process_time() - started) / len(samples):.1f}"]
 
 
+def of_history(series: int = 50) -> Iterator[list[str]]:
+    """What a full history costs, for one of its series: seven days of points."""
+    tracemalloc.start()
+    history = History()
+    for n in range(history.config.points):
+        for metric in range(series):
+            history.add(f"metric_{metric}", 40.0 + 0.1 * (n % 97), "web-1", 1.7e9 + 300.0 * n)
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    yield ["memory", f"{taken / series / 1e3:.0f} KB"]
+    with tempfile.TemporaryDirectory() as place:
+        file = Path(place) / "history.json"
+        started = time.process_time()
+        history.save(file)
+        saved = time.process_time()
+        History.load(file)
+        loaded = time.process_time()
+        yield ["in the file", f"{file.stat().st_size / series / 1e3:.0f} KB"]
+    yield ["to save it", f"{1e3 * (saved - started) / series:.1f} ms"]
+    yield ["to load it", f"{1e3 * (loaded - saved) / series:.1f} ms"]
+
+
 def main() -> int:
     """Measure and say which gate holds."""
     machine = Sampler()
@@ -62,6 +87,7 @@ def main() -> int:
     rows = [[what, f"{ms:.3f} ms", f"{ms / 10.0:.3f} %"] for what, ms in costs.items()]
     print_table("sampling: CPU of one run", ["", "a run", "of a core at 1 Hz"], rows)
     print_table("the shipped rules: CPU of one sample", ["metric", "µs"], list(of_rules()))
+    print_table("the history, seven days full", ["", "one series"], list(of_history()))
     whole = costs["machine, own process and an observed value, into the history"]
     return print_gates([Gate("sampling at 1 Hz, % of a core", whole / 10.0, "≤", 0.2)])
 

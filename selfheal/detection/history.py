@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
-from collections import OrderedDict, deque
-from collections.abc import Iterator, Mapping
+from array import array
+from bisect import bisect_left, bisect_right
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import attrs
 
-from selfheal.detection.kept import Kind, read_kept, set_aside, write_kept
-from selfheal.errors import StateError
+from selfheal.detection.intake import EARLIEST, LATEST
+from selfheal.detection.kept import Kind, read_kept, set_aside, write_body
+from selfheal.errors import ConfigError, StateError
 from selfheal.validators import between
 
 KIND = "selfheal history"
@@ -36,6 +41,52 @@ class Point(NamedTuple):
     low: float
     high: float
     n: int
+
+
+class _Ring:
+    """The points of one series, oldest first, in 40 bytes each."""
+
+    __slots__ = ("_columns", "numbers")
+
+    def __init__(self, columns: Iterable[array[Any]] = ()) -> None:
+        self._columns = tuple(columns) or tuple(array(kind) for kind in "qdddq")
+        self.numbers = self._columns[0]
+
+    def __iter__(self) -> Iterator[Point]:
+        return map(Point, *self._columns)
+
+    def merge(self, value: float) -> None:
+        """Take one more value of the latest step."""
+        _, means, lows, highs, counts = self._columns
+        n = counts[-1] + 1
+        means[-1] += value / n - means[-1] / n  # no overflow, and constant values stay what they are
+        lows[-1], highs[-1], counts[-1] = min(lows[-1], value), max(highs[-1], value), n
+
+    def append(self, point: Point) -> None:
+        """Take a point that is later than all others."""
+        for column, value in zip(self._columns, point, strict=True):
+            column.append(value)
+
+    def drop(self, until: int) -> None:
+        """Forget the steps up to a number."""
+        gone = bisect_right(self.numbers, until)
+        if gone:
+            for column in self._columns:
+                del column[:gone]
+
+    def between(self, first: int, end: int) -> Iterable[tuple[int, float]]:
+        """Numbers and means of the steps from ``first`` up to, but not including, ``end``."""
+        some = slice(bisect_left(self.numbers, first), bisect_left(self.numbers, end))
+        return zip(self.numbers[some], self._columns[1][some], strict=True)
+
+    def copy(self) -> _Ring:
+        """The same points, for somebody else."""
+        return _Ring(column[:] for column in self._columns)
+
+
+class _Series(NamedTuple):
+    key: tuple[str, str]
+    ring: _Ring
 
 
 @attrs.frozen(kw_only=True)
@@ -62,7 +113,7 @@ class HistoryConfig:
 
 
 class History:
-    """Seven days of every metric and target, a point every five minutes, unless set otherwise.
+    """Seven days of every metric and target, a point every five minutes, unless set otherwise: 80 KB of each.
 
     Missing values and values that are not finite are left out; so is what is older than the latest step of its
     series, and counted in ``late``. Not thread-safe: the owner holds a lock.
@@ -87,7 +138,7 @@ class History:
         self.late = 0
         self.forgotten = 0
         self.refused = ""
-        self._series: OrderedDict[tuple[str, str], deque[Point]] = OrderedDict()
+        self._series: OrderedDict[tuple[str, str], _Ring] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._series)
@@ -102,27 +153,26 @@ class History:
             metric: its name.
             value: ``nan`` and infinite ones are left out.
             target: what it was measured on.
-            t: wall seconds since 1970 UTC.
+            t: wall seconds since 1970 UTC; what no calendar has is left out too.
+
+        Raises:
+            ConfigError: if a name is no text.
         """
-        if not (math.isfinite(value) and math.isfinite(t)):
+        if not (math.isfinite(value) and EARLIEST <= t <= LATEST):
             return
         key, number = (metric, target), int(t // self.config.step)
-        points = self._series.get(key)
-        if points is None:
-            points = self._room(key)
-        elif points and number < points[-1].number:
+        ring = self._series.get(key)
+        if ring is None:
+            ring = self._room(key)
+        elif ring.numbers and number < ring.numbers[-1]:
             self.late += 1
             return
         self._series.move_to_end(key)
-        if not points or points[-1].number < number:
-            points.append(Point(number, value, value, value, 1))
-            while number - points[0].number >= self.config.points:
-                points.popleft()
-            return
-        last = points[-1]
-        n = last.n + 1
-        mean = last.mean + (value / n - last.mean / n)  # no overflow, and constant values stay what they are
-        points[-1] = Point(number, mean, min(last.low, value), max(last.high, value), n)
+        if ring.numbers and ring.numbers[-1] == number:
+            ring.merge(value)
+        else:
+            ring.append(Point(number, value, value, value, 1))
+            ring.drop(number - self.config.points)
 
     def points(self, metric: str, target: str = "") -> tuple[Point, ...]:
         """All points of a metric and target, oldest first; empty if there is none."""
@@ -135,18 +185,15 @@ class History:
     def steps(self, first: int, end: int) -> dict[int, dict[tuple[str, str], float]]:
         """The means of every metric and target in the steps from ``first`` up to, but not including, ``end``."""
         found: dict[int, dict[tuple[str, str], float]] = {}
-        for key, points in self._series.items():
-            for point in reversed(points):
-                if point.number < first:
-                    break
-                if point.number < end:
-                    found.setdefault(point.number, {})[key] = point.mean
+        for key, ring in self._series.items():
+            for number, mean in ring.between(first, end):
+                found.setdefault(number, {})[key] = mean
         return dict(sorted(found.items()))
 
     def copy(self) -> History:
         """The same, for somebody else: what comes in here later is not in it."""
         made = History(self.config)
-        made._series = OrderedDict((key, points.copy()) for key, points in self._series.items())
+        made._series = OrderedDict((key, ring.copy()) for key, ring in self._series.items())
         return made
 
     def save(self, path: str | Path) -> None:
@@ -155,7 +202,7 @@ class History:
         Raises:
             StateError: if it cannot be written.
         """
-        write_kept(Path(path), FORMAT, self._data())
+        write_body(Path(path), FORMAT, b"".join(self._pieces()))
 
     @classmethod
     def load(cls, path: str | Path, config: HistoryConfig | None = None) -> History:
@@ -170,7 +217,7 @@ class History:
         """
         file = Path(path)
         made = cls(config)
-        made._take(read_kept(file, FORMAT), file)
+        made._take(read_kept(file, FORMAT, partial(_series, file)), file)
         return made
 
     @classmethod
@@ -179,8 +226,13 @@ class History:
 
         A bad file is told as an error in the log and in ``refused``, and set aside with ``.refused`` at the end of its
         name, so that nothing is lost which a person may want to look at.
+
+        Raises:
+            StateError: if a directory is there, which nobody wants set aside.
         """
         file = Path(path)
+        if file.is_dir():
+            raise _wrong(file, "it is a directory")
         if not os.path.lexists(file):
             return cls(config)
         try:
@@ -190,38 +242,51 @@ class History:
             made.refused = set_aside(file, error)
         return made
 
-    def _room(self, key: tuple[str, str]) -> deque[Point]:
+    def _room(self, key: tuple[str, str], ring: _Ring | None = None) -> _Ring:
+        if not all(isinstance(name, str) for name in key):
+            raise ConfigError("History: metric and target", key, "text")
         if len(self._series) >= self.config.max_series:
             self._series.popitem(last=False)
             self.forgotten += 1
-        points = self._series[key] = deque(maxlen=self.config.points)
-        return points
+        made = self._series[key] = _Ring() if ring is None else ring
+        return made
 
-    def _data(self) -> dict[str, Any]:
-        return {
-            "step": self.config.step,
-            "series": [
-                {"metric": metric, "target": target, "points": [list(point) for point in points]}
-                for (metric, target), points in self._series.items()
-            ],
-        }
+    def _pieces(self) -> Iterator[bytes]:
+        """The content of a file; no piece takes so long that other threads have to wait."""
+        yield b'{"step":%s,"series":[' % json.dumps(self.config.step).encode()
+        for n, ((metric, target), ring) in enumerate(self._series.items()):
+            data = {"metric": metric, "target": target, "points": list(ring)}
+            yield b"," * bool(n) + json.dumps(data, separators=(",", ":"), allow_nan=False).encode()
+        yield b"]}"
 
     def _take(self, data: Mapping[str, Any], file: Path) -> None:
         """Take over a file's content; its checksum holds, so what is odd was written by somebody else."""
         if data.get("step") != self.config.step:
             raise _wrong(file, f"its points are {data.get('step')!r} s apart, not {self.config.step:g} s")
-        try:
-            for series in data["series"]:
-                metric, target = series["metric"], series["target"]
-                if not isinstance(metric, str) or not isinstance(target, str):
-                    raise TypeError("a name is no text")
-                points = [_point(row) for row in series["points"]]
-                if any(b.number <= a.number for a, b in pairwise(points)):
-                    raise ValueError("points are not in the order of time")
-                kept = self._room((metric, target))
-                kept.extend(points)
-        except (KeyError, TypeError, ValueError) as error:
-            raise _wrong(file, f"its content is not that of a history ({error})") from None
+        found = data.get("series")
+        if not isinstance(found, list) or not all(isinstance(one, _Series) for one in found):
+            raise _odd(file, "not a list of series")
+        for key, ring in found:
+            if ring.numbers:
+                ring.drop(ring.numbers[-1] - self.config.points)
+            self._room(key, ring)
+
+
+def _series(file: Path, table: dict[str, Any]) -> Any:
+    """A series of a file; any other table of it as it is."""
+    if "points" not in table:
+        return table
+    try:
+        metric, target, ring = table["metric"], table["target"], _Ring()
+        if not isinstance(metric, str) or not isinstance(target, str):
+            raise TypeError("a name is no text")
+        for row in table["points"]:
+            ring.append(_point(row))
+        if any(b <= a for a, b in pairwise(ring.numbers)):
+            raise ValueError("points are not in the order of time")
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise _odd(file, str(error)) from None
+    return _Series((metric, target), ring)
 
 
 def _point(row: Any) -> Point:
@@ -230,6 +295,10 @@ def _point(row: Any) -> Point:
     if not whole or not all(type(value) in (int, float) and math.isfinite(value) for value in (mean, low, high)):
         raise ValueError(f"no point: {row!r}")
     return Point(number, float(mean), float(low), float(high), n)
+
+
+def _odd(file: Path, why: str) -> StateError:
+    return _wrong(file, f"its content is not that of a history ({why})")
 
 
 def _wrong(file: Path, why: str) -> StateError:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from selfheal.errors import StateError
 logger = logging.getLogger("selfheal.detection.kept")
 
 MOST_BYTES = 512 * 2**20
+MOST_OF_HEAD = 1000
 
 
 class Kind(NamedTuple):
@@ -46,6 +47,17 @@ def write_kept(file: Path, kind: Kind, data: Mapping[str, Any]) -> None:
         body = json.dumps(data, separators=(",", ":"), allow_nan=False).encode()
     except (ValueError, TypeError) as error:
         raise kind.wrong(file, f"it is not made of what JSON has: {error}") from None
+    write_body(file, kind, body)
+
+
+def write_body(file: Path, kind: Kind, body: bytes) -> None:
+    """The same, of a JSON table that was made already: of a large one in pieces, so that no other thread is held up.
+
+    Raises:
+        StateError: if it cannot be written, or is larger than what is read again.
+    """
+    if len(body) > MOST_BYTES - MOST_OF_HEAD:
+        raise kind.wrong(file, f"it would be larger than {MOST_BYTES} bytes, and not be read again")
     digest = hashlib.sha256(body).hexdigest()
     head = {"kind": kind.name, "version": kind.version, "sha256": digest, "bytes": len(body)}
     try:
@@ -54,8 +66,14 @@ def write_kept(file: Path, kind: Kind, data: Mapping[str, Any]) -> None:
         raise kind.wrong(file, f"it cannot be written: {error.strerror or error}") from None
 
 
-def read_kept(file: Path, kind: Kind) -> Mapping[str, Any]:
+def read_kept(file: Path, kind: Kind, hook: Callable[[dict[str, Any]], Any] | None = None) -> Mapping[str, Any]:
     """The content of a file whose checksum holds.
+
+    Args:
+        file: the file.
+        kind: what it has to be.
+        hook: takes the place of each table as soon as it is read, the innermost first: of what is large in plain data
+            something small is kept.
 
     Raises:
         StateError: if it is missing, of another kind or version, or damaged in any way.
@@ -67,8 +85,9 @@ def read_kept(file: Path, kind: Kind) -> Mapping[str, Any]:
         raise kind.wrong(file, f"it cannot be read: {error.strerror or error}") from None
     if len(found) > MOST_BYTES:
         raise kind.wrong(file, f"it is larger than {MOST_BYTES} bytes")
-    first, _, rest = found.partition(b"\n")
-    body = rest.removesuffix(b"\n")
+    first, _, body = found.partition(b"\n")
+    del found  # it may be large
+    body = body.removesuffix(b"\n")
     try:
         head = json.loads(first)
         name, version, length, digest = head["kind"], head["version"], head["bytes"], head["sha256"]
@@ -79,7 +98,10 @@ def read_kept(file: Path, kind: Kind) -> Mapping[str, Any]:
         raise kind.wrong(file, f"it is {name!r} version {version!r}; {known}")
     if len(body) != length or hashlib.sha256(body).hexdigest() != digest:
         raise kind.wrong(file, "it is damaged: its checksum does not hold")
-    data = json.loads(body)
+    try:
+        data = json.loads(body, object_hook=hook)
+    except (ValueError, RecursionError):
+        data = None
     if not isinstance(data, dict):
         raise kind.wrong(file, "its content is no table")
     return data

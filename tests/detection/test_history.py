@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
+from selfheal.detection import kept
 from selfheal.detection.history import KIND, History, HistoryConfig, Point
 from selfheal.errors import ConfigError, StateError
 
@@ -32,16 +34,42 @@ def test_values_of_a_step_become_one_point() -> None:
 
 
 def test_what_is_no_value_is_left_out() -> None:
-    """``nan`` and infinite values are not kept; late ones are counted."""
+    """``nan`` and infinite values are not kept, nor what has no time of a calendar; late ones are counted."""
     history = History()
     history.add("cpu", 1.0, "", T)
     for odd in (math.nan, math.inf, -math.inf):
         history.add("cpu", odd, "", T)
-    history.add("cpu", 1.0, "", math.nan)
+    for no_time in (math.nan, math.inf, 1e300):
+        history.add("cpu", 1.0, "", no_time)
     history.add("cpu", 5.0, "", T - 300)
 
     assert [point.n for point in history.points("cpu")] == [1]
     assert history.late == 1
+
+
+def test_a_name_that_is_no_text_is_refused() -> None:
+    """It would be written, and the file refused when it is read: all that was learnt would be lost."""
+    odd: list[Any] = [(5, ""), ("cpu", 5), ("cpu", None)]
+    history = History()
+    for metric, target in odd:
+        with pytest.raises(ConfigError, match="metric and target must be text"):
+            history.add(metric, 1.0, target, T)
+    assert len(history) == 0
+
+
+def test_a_week_of_a_series_takes_less_than_100_kilobytes() -> None:
+    """Points are kept as numbers, not as objects."""
+    history = History()
+    tracemalloc.start()
+    try:
+        for n in range(3000):
+            history.add("cpu", 1.5 * n, "web", T + 300.0 * n)
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert len(history.points("cpu", "web")) == 2016
+    assert taken < 100_000
 
 
 @given(
@@ -117,8 +145,45 @@ def test_every_single_change_is_noticed(tmp_path: Path) -> None:
                 History.load(file, SHORT)
 
 
+def test_a_large_history_is_written_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each series is made text by itself, so that no other thread waits for all of them."""
+    longest, dumps = [0], json.dumps
+
+    def measured(data: Any, **options: Any) -> str:
+        made = dumps(data, **options)
+        longest[0] = max(longest[0], len(made))
+        return made
+
+    history = History()
+    for n in range(100):
+        for metric in range(20):
+            history.add(f"m{metric}", 0.1 * n, "web", T + 300.0 * n)
+    monkeypatch.setattr(json, "dumps", measured)
+    history.save(tmp_path / "h.json")
+
+    assert longest[0] < (tmp_path / "h.json").stat().st_size / 19
+
+
+def test_what_would_not_be_read_again_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is too large is refused while the old one is still there."""
+    file = saved(tmp_path)
+    was = file.read_bytes()
+    monkeypatch.setattr(kept, "MOST_BYTES", kept.MOST_OF_HEAD + 100)
+    with pytest.raises(StateError, match="it would be larger than 1100 bytes"):
+        saved(tmp_path)
+    assert file.read_bytes() == was
+
+
+def test_a_directory_is_left_where_it_is(tmp_path: Path) -> None:
+    """A path that is wrong by its last part is told, and nobody's files are set aside."""
+    (tmp_path / "data").mkdir()
+    with pytest.raises(StateError, match="it is a directory"):
+        History.load_or_new(tmp_path / "data")
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
 def forged(file: Path, body: Any, **head: Any) -> None:
-    text = json.dumps(body).encode()
+    text = body if isinstance(body, bytes) else json.dumps(body).encode()
     first = {"kind": KIND, "version": 1, "sha256": hashlib.sha256(text).hexdigest(), "bytes": len(text), **head}
     file.write_bytes(json.dumps(first).encode() + b"\n" + text + b"\n")
 
@@ -127,6 +192,16 @@ def forged(file: Path, body: Any, **head: Any) -> None:
     ("body", "head", "told"),
     [
         ([], {}, "no table"),
+        (b"{", {}, "no table"),
+        (b"[" * 100_000, {}, "no table"),
+        ({"step": 10.0, "series": [{}]}, {}, "not a list of series"),
+        ({"step": 10.0, "series": {}}, {}, "not a list of series"),
+        ({"step": 10.0, "series": [{"metric": "a", "target": "", "points": 5}]}, {}, "not that of a history"),
+        (
+            {"step": 10.0, "series": [{"metric": "a", "target": "", "points": [[2**63, 1, 1, 1, 1]]}]},
+            {},
+            "not that of a history",
+        ),
         ({"step": 300.0, "series": []}, {}, "300.0 s apart, not 10 s"),
         ({"step": 10.0}, {}, "not that of a history"),
         ({"step": 10.0, "series": [{"metric": 1, "target": "", "points": []}]}, {}, "a name is no text"),
