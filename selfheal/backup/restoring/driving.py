@@ -125,6 +125,11 @@ class Undertaking:
         self.record = attrs.evolve(self.record, why=self.record.why or why)
 
     @property
+    def compared(self) -> bool:
+        """Whether before and after were compared here, and not by an earlier process."""
+        return bool(self._diffs or self._answers)
+
+    @property
     def _decided(self) -> bool:
         return self.record.standing.phase in (Phase.COMMITTED, Phase.ROLLED_BACK, Phase.ROLLING_BACK)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,24 @@ import attrs
 from selfheal.backup.restoring.comparing import StateDiff
 from selfheal.backup.restoring.exchanging import Step, no_step
 from selfheal.backup.restoring.words import amount, count, moment
+from selfheal.configuring import structure
 from selfheal.durable import replace_file
+from selfheal.errors import ConfigError
+
+_log = logging.getLogger("selfheal.backup")
 
 REPORT = "restore_report_latest"
 _SHOWN = 20
 _KEPT = 1000
 """Names of a kind that the JSON holds at most."""
+_LARGEST = 64 * 1024 * 1024
+_KINDS = {
+    "added": "came back",
+    "removed": "gone (not in the backup)",
+    "changed": "changed",
+    "unread": "could not be compared",
+}
+"""Lists of names in a diff, and the words for each."""
 
 _HEADLINES = {
     "restored": "RESTORED: everything below is in place, and the previous state is gone.",
@@ -43,6 +56,7 @@ class SectionReport:
         previous: where the previous state is kept, empty where it is not.
         probe: what differs between what the host's probe said before and says now, a line for each value.
         unlike_backup: what differs between what the probe says now and what it said when the backup was made.
+        unlisted: of ``added`` and the like of ``diff``, how many names more there were, where they are not all known.
     """
 
     name: str
@@ -55,6 +69,12 @@ class SectionReport:
     previous: str = ""
     probe: tuple[str, ...] = ()
     unlike_backup: tuple[str, ...] = ()
+    unlisted: Mapping[str, int] = attrs.Factory(dict)
+
+    @property
+    def compared(self) -> bool:
+        """Whether it says what differs from before."""
+        return self.diff is not None or bool(self.probe or self.unlike_backup)
 
 
 @attrs.frozen(kw_only=True)
@@ -94,10 +114,24 @@ class RestoreReport:
         """As plain data; of long lists of names the first 1,000."""
         data: dict[str, Any] = json.loads(json.dumps(attrs.asdict(self)))
         for section in data["sections"]:
-            for names in ("added", "removed", "changed", "unread") if section["diff"] else ():
-                section["diff"][f"{names}_count"] = len(section["diff"][names])
+            unlisted = section.pop("unlisted")
+            for names in _KINDS if section["diff"] else ():
+                section["diff"][f"{names}_count"] = len(section["diff"][names]) + unlisted.get(names, 0)
                 section["diff"][names] = section["diff"][names][:_KEPT]
         return data
+
+    def with_comparison(self, earlier: RestoreReport) -> RestoreReport:
+        """This report of a restore that is in place, with what an earlier one of the same restore says of changes."""
+        before = {one.name: one for one in earlier.sections}
+        sections = []
+        for one in self.sections:
+            told = before.get(one.name)
+            if told is not None and not one.compared:
+                kept = {name: getattr(told, name) for name in ("diff", "probe", "unlike_backup", "unlisted")}
+                one = attrs.evolve(one, **kept)
+            sections.append(one)
+        probe = earlier.probe if self.probe == "none" else self.probe
+        return attrs.evolve(self, sections=tuple(sections), probe=probe)
 
     def as_markdown(self) -> str:
         """For a person."""
@@ -116,6 +150,24 @@ def write_report(report: RestoreReport, directory: Path, step: Step = no_step) -
     replace_file(path, text, mode=None, step=lambda at: step(f"{at} report"))
     replace_file(path.with_suffix(".json"), data, mode=None, step=lambda at: step(f"{at} report data"))
     return path
+
+
+def read_report(directory: Path) -> RestoreReport | None:
+    """The last report; ``None`` where there is none, or it cannot be read as one."""
+    try:
+        with (directory / f"{REPORT}.json").open("rb") as file:
+            data = json.loads(file.read(_LARGEST))
+        for section in data["sections"]:
+            diff, section["unlisted"] = section["diff"], {}
+            for names in _KINDS if diff else ():
+                more = diff.pop(f"{names}_count") - len(diff[names])
+                section["unlisted"] |= {names: more} if more > 0 else {}
+        return structure(data, RestoreReport)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, ConfigError) as error:
+        _log.warning("the report %s.json in %s cannot be read: %s", REPORT, directory, error)
+        return None
 
 
 def _lines(report: RestoreReport) -> Iterator[str]:
@@ -181,23 +233,20 @@ def _advice(report: RestoreReport) -> Iterator[str]:
 
 def _changes(one: SectionReport) -> Iterator[str]:
     diff = one.diff
-    if diff is None and not one.probe and not one.unlike_backup:
+    if not one.compared:
         return
     yield from ("", f"## What changed in {one.name}", "")
     if diff is not None:
         before, after = count(diff.files_before, "file"), count(diff.files_after, "file")
         yield f"- before: {before}, {amount(diff.bytes_before)}; after: {after}, {amount(diff.bytes_after)}"
         yield f"- as it was: {count(diff.same, 'name')}"
-        for word, names in (
-            ("came back", diff.added),
-            ("gone (not in the backup)", diff.removed),
-            ("changed", diff.changed),
-            ("could not be compared", diff.unread),
-        ):
+        for kind, word in _KINDS.items():
+            names: tuple[str, ...] = getattr(diff, kind)
             if names:
-                more = f", and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+                number = len(names) + one.unlisted.get(kind, 0)
+                more = f", and {number - _SHOWN:,} more" if number > _SHOWN else ""
                 some = ", ".join(f"`{_safe(name)}`" for name in names[:_SHOWN])
-                yield f"- {word}: {count(len(names), 'name')}: {some}{more}"
+                yield f"- {word}: {count(number, 'name')}: {some}{more}"
     yield from (f"- the host says: {line}" for line in one.probe)
     yield from (f"- NOT AS WHEN THE BACKUP WAS MADE: {line}" for line in one.unlike_backup)
 

@@ -17,7 +17,7 @@ from selfheal.backup.restoring.locking import locked
 from selfheal.backup.restoring.machine import Direction, Phase, Standing, found
 from selfheal.backup.restoring.moving import Mover, record_of
 from selfheal.backup.restoring.planning import Backups, RestorePlan, Which, plan_restore
-from selfheal.backup.restoring.reporting import REPORT, RestoreReport, write_report
+from selfheal.backup.restoring.reporting import REPORT, RestoreReport, read_report, write_report
 from selfheal.backup.restoring.staging import Tell
 from selfheal.clock import SYSTEM_CLOCK, Clock
 from selfheal.errors import BackupError, NotFoundError, RestoreFailedError, RestoreRefusedError, RestoreStuckError
@@ -270,6 +270,9 @@ class Restorer:
     def _tell_end(self, work: Undertaking, began: float, stuck: str = "") -> RestoreReport:
         now, record = self._clock.wall(), work.record
         report = work.report(now, stuck)
+        earlier = read_report(self.directory) if report.ok and not work.compared else None
+        if earlier is not None and earlier.run == report.run and earlier.ok:
+            report = report.with_comparison(earlier)
         try:
             write_report(report, self.directory, self._step)
         except OSError as error:

@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 from selfheal.backup.restoring import RestoreReport, StateDiff
-from selfheal.backup.restoring.reporting import SectionReport, plain_answer, write_report
+from selfheal.backup.restoring.reporting import SectionReport, plain_answer, read_report, write_report
 
 NAMES = tuple(f"n{number:04}" for number in range(1500))
 SECTION = SectionReport(
@@ -110,3 +110,24 @@ def test_answers_that_are_no_data() -> None:
     assert plain_answer({"a": (1, 2)}) == {"a": [1, 2]}
     assert plain_answer({1, 2}) == "{1, 2}"
     assert plain_answer(float("nan")) == "nan"
+
+
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    """As it was, but for names beyond the thousandth, of which the number is kept; and written again it is the same."""
+    odd = attrs.evolve(SECTION, name="odd", diff=StateDiff(changed=(os.fsdecode(b"\xff"),)), probe=())
+    bare = attrs.evolve(SECTION, name="bare", diff=None, probe=(), unlike_backup=())
+    report = attrs.evolve(REPORT, sections=(SECTION, odd, bare))
+    write_report(report, tmp_path)
+    found = read_report(tmp_path)
+
+    assert found is not None
+    assert found.sections[1:] == report.sections[1:]
+    assert found.sections[0].diff is not None
+    assert found.sections[0].diff.added == NAMES[:1000]
+    assert found.as_dict() == report.as_dict()
+    assert found.as_markdown() == report.as_markdown()
+
+
+def test_no_report(tmp_path: Path) -> None:
+    """Before the first restore there is none."""
+    assert read_report(tmp_path) is None

@@ -214,6 +214,45 @@ def test_committed_when_somebody_says(host: Host) -> None:
         restorer.commit()
 
 
+@pytest.mark.parametrize("same_process", [True, False])
+def test_the_report_of_a_commit_says_what_changed_too(host: Host, same_process: bool) -> None:
+    """It is what a person has who asks the day after: before and after, the host's answers, and that it works."""
+    orders = iter([0, 790])
+    restorer = host.restorer(keep_previous=True, states={"data": lambda: {"orders": next(orders)}})
+    kept = restorer.restore(restorer.plan())
+    done = (restorer if same_process else host.restorer()).commit()
+
+    assert (kept.outcome, done.outcome, done.probe) == ("kept", "restored", "passed")
+    assert [one.diff for one in done.sections] == [one.diff for one in kept.sections]
+    assert [one.probe for one in done.sections if one.probe] == [("orders: 0 -> 790",)]
+    assert [one.previous for one in done.sections] == [""] * len(kept.sections)
+    assert kept.sections[1].diff is not None
+    assert kept.sections[1].diff.removed == ("stray",)
+    path = host.room / "run" / "restore_report_latest.md"
+    assert path.read_text() == done.as_markdown()
+    assert "`stray`" in path.read_text()
+
+
+@pytest.mark.parametrize("spoilt", ["gone", "no JSON", "another run", "another shape"])
+def test_a_commit_needs_no_earlier_report(host: Host, spoilt: str) -> None:
+    """Without one that can be read and is of this restore, nothing is said of changes."""
+    restorer = host.restorer(keep_previous=True)
+    restorer.restore(restorer.plan())
+    path = host.room / "run" / "restore_report_latest.json"
+    data = json.loads(path.read_text())
+    if spoilt == "another run":
+        data["run"] = "00000000"
+    elif spoilt == "another shape":
+        data["sections"][0]["diff"]["added"] = 5
+    path.write_text("{" if spoilt == "no JSON" else json.dumps(data))
+    if spoilt == "gone":
+        path.unlink()
+    done = host.restorer().commit()
+
+    assert done.outcome == "restored"
+    assert not any(one.compared for one in done.sections)
+
+
 def cut_off(host: Host, at: str, **options: Any) -> None:
     """A restore whose process ends at a step: only what is on the disk stays."""
 
