@@ -59,7 +59,7 @@ def test_a_real_fault_is_unusual_beside_the_week_and_known_in_the_next_life(tmp_
                 lambda: any(one["kind"] == "anomaly" for one in detection(app)["openAlerts"]), "the anomaly", PATIENCE
             )
             report = state / "detection" / "anomaly_detection_report_latest.md"
-            app.wait_for(lambda: report.exists() and "success\\_rate: " in report.read_text(), "its report", PATIENCE)
+            app.wait_for(lambda: report.exists() and "success_rate: " in report.read_text(), "its report", PATIENCE)
             app.wait_for(lambda: "healing of anomaly|reference-app|composite: healed" in app.log(), "it", PATIENCE)
         assert "stopped clean" in app.end()
     finally:

@@ -7,12 +7,14 @@ import math
 import struct
 import subprocess
 import sys
+from zoneinfo import ZoneInfo
 
 import pytest
+from matplotlib.figure import Figure
 
 from selfheal.detection.monitor.curves import Curve
 from selfheal.errors import MissingExtraError
-from selfheal.integrations.plots import DPI, HEIGHT, WIDTH, Plots
+from selfheal.integrations.plots import DPI, HEIGHT, WIDTH, Plots, _draw, _with_gaps
 
 T = 1_700_000_100.0
 MANY = 200
@@ -57,8 +59,33 @@ def test_what_was_measured_and_what_is_usual_are_seen() -> None:
         Plots()(curve(usual=(None,) * MANY)),
         Plots()(curve(since=T)),
         Plots()(curve(zone="UTC")),
+        Plots()(curve(lows=(1.0,) * MANY)),
     }
-    assert len(drawn) == 5
+    assert len(drawn) == 6
+
+
+def test_axes_say_what_they_show_and_in_what() -> None:
+    """The metric and whose it is, the time zone by name, when it began, and each line of the legend."""
+    axes = Figure().add_subplot()
+    _draw(axes, curve(target="web", lows=(1.0,) * MANY))
+    assert (axes.get_ylabel(), axes.get_xlabel()) == ("cpu_percent of web", "time in Europe/Berlin")
+    assert axes.get_title(loc="left") == "cpu_spike on web"
+    legend = axes.get_legend()
+    assert legend is not None
+    told = [text.get_text() for text in legend.get_texts()]
+    assert told == ["usual ± 3 spreads", "lowest to highest", "mean", "since 14:15 CET"]
+    axes = Figure().add_subplot()
+    _draw(axes, curve(metric="memory_bytes", values=(2e9,) * MANY))
+    assert axes.yaxis.get_major_formatter()(2e9) == "2 GB"
+
+
+def test_where_steps_are_missing_nothing_is_drawn() -> None:
+    """Neither the line nor what is usual goes on over a gap as if something had been measured in it."""
+    times = tuple(T + 300.0 * n + 9000.0 * (n > 100) for n in range(MANY))
+    shown, columns = _with_gaps(curve(times=times), ZoneInfo("UTC"))
+    assert len(shown) == MANY + 1
+    assert all(math.isnan(column[101]) for column in columns)
+    assert sum(math.isnan(value) for column in columns for value in column) == len(columns)
 
 
 @pytest.mark.parametrize(

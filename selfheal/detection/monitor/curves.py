@@ -24,6 +24,7 @@ class Curve:
     Args:
         title: what it is about.
         metric: on the axis.
+        target: what it was measured on.
         zone: in which times are shown.
         times: wall seconds at which each step began.
         values: the mean of each step.
@@ -35,6 +36,7 @@ class Curve:
 
     title: str
     metric: str
+    target: str = ""
     zone: str
     times: tuple[float, ...]
     values: tuple[float, ...]
@@ -59,8 +61,9 @@ def curve_of(incident: Incident, series: Series, history: History, usual: Usual,
         return None
     times = tuple(point.number * step for point in points)
     return Curve(
-        title=f"{incident.signal.kind} on {series[1] or 'the machine'}",
+        title=incident.signal.title,
         metric=series[0],
+        target=series[1],
         zone=zone,
         times=times,
         values=tuple(point.mean for point in points),

@@ -13,6 +13,7 @@ from selfheal.detection.monitor.signals import RuleSignals, Series
 from selfheal.detection.rules.findings import Finding
 from selfheal.detection.rules.watching import RuleWatch
 from selfheal.detection.sampler import Sample
+from selfheal.errors import ConfigError
 from selfheal.events import Alert, AlertCleared, Event
 
 Post = Callable[[Iterable[Change], float], None]
@@ -107,3 +108,14 @@ class Desk:
         self._labels.move_to_end(series)
         if len(self._labels) > self._max_series:
             self._labels.popitem(last=False)
+
+
+def texts_of(what: str, values: Iterable[object]) -> None:
+    """Refuse what is no text before it gets anywhere.
+
+    Raises:
+        ConfigError: if one is none.
+    """
+    for value in values:
+        if not isinstance(value, str):
+            raise ConfigError(f"Monitor.observe: {what}", value, "text")

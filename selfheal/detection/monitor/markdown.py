@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import datetime
 import math
+import re
 import zoneinfo
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
+from selfheal.detection.monitor.amounts import amount
 from selfheal.detection.monitor.reporting import Coverage, Measured, Report
 from selfheal.detection.monitor.telling import Told
 from selfheal.redaction import scrub
 
 MOST_ROWS = 50
-_SPECIAL = str.maketrans({character: "\\" + character for character in "\\`*_[]<>|#"})
+_SPECIAL = re.compile(
+    r"""
+      [\\`*\[\]<>|\#&~]             # emphasis, links, HTML, tables, entities
+    | (?<![^\W_])_ | _(?![^\W_])     # an underscore inside a word is nothing special
+    | (?<=:)/(?=/) | (?<=www)\. | @  # addresses that some readers make links of
+    | ^[-+=]                         # lists and lines, at the beginning
+    """,
+    re.VERBOSE,
+)
+_NUMBERED = re.compile(r"^(\d+)([.)])")
+_JOINER = "\u200d"
 
 
 def as_markdown(report: Report) -> str:
@@ -28,8 +40,10 @@ def _head(report: Report) -> Iterator[str]:
     else:
         yield "# Nothing known is wrong"
     yield ""
-    ran = "never" if math.isnan(snapshot.detected_at) else f"{_ago(report.made - snapshot.detected_at)} ago"
-    yield f"{_clock(report, report.made)} · detection is {'on' if snapshot.enabled else '**OFF**'} · learners ran {ran}"
+    ran = (snapshot.ticked_at, snapshot.detected_at)
+    rules, learners = ("never" if math.isnan(at) else f"{_ago(report.made - at)} ago" for at in ran)
+    on = "on" if snapshot.enabled else "**OFF**"
+    yield f"{_clock(report, report.made)} · detection is {on} · rules ran {rules}, learners {learners}"
     yield ""
     if not snapshot.enabled:
         yield "**Detection is switched off: what begins now is not seen, and what is shown may be over.**\n"
@@ -42,14 +56,13 @@ def _wrong(report: Report) -> Iterator[str]:
     if not report.wrong:
         return
     yield from _table(
-        ("", "what", "where", "since", "now", "usual"),
+        ("", "what", "where", "since", "metric", "now", "usual"),
         (
             (
                 f"**{told.incident.severity.value}**",
-                _text(told.incident.signal.kind),
-                _text(told.incident.signal.target or "the machine"),
+                *_what_and_where(told),
                 f"{_ago(report.made - told.incident.since)} ago",
-                *_now(report.measured.get(told.incident.fingerprint)),
+                *_now(told, report.measured.get(told.incident.fingerprint)),
             )
             for told in report.wrong[:MOST_ROWS]
         ),
@@ -62,28 +75,37 @@ def _wrong(report: Report) -> Iterator[str]:
 
 def _one(report: Report, n: int, told: Told) -> Iterator[str]:
     incident, signal = told.incident, told.incident.signal
-    place = _text(signal.target or "the machine")
-    yield f"## {n}. {_text(signal.kind)} on {place} ({incident.severity.value})"
+    yield f"## {n}. {_text(signal.title)} ({incident.severity.value})"
     yield ""
     yield _text(signal.message)
     yield ""
     yield f"- since {_clock(report, incident.since)}, {_ago(report.made - incident.since)} ago"
-    yield f"- said by {_text(signal.source)}" + (f", metric {_text(signal.metric)}" if signal.metric else "")
+    yield f"- found by {'learner ' if signal.learnt else ''}{_text(signal.source)}"
     if incident.restored:
         yield "- known from before a restart; not seen again so far"
     if incident.flapping:
         state = "it is back now" if incident.live else "it is quiet now"
         held = f"stays raised until quiet for {_ago(report.held_for)}"
         yield f"- **flapping**: began {_count(incident.times, 'time')} so far; {state}; {held}"
-    contributed = [text for key, text in signal.evidence.items() if key.startswith("contributed_")]
-    yield from (f"- contributed: {_text(text)}" for text in contributed)
+    yield from _contributed(signal.evidence)
     rest = [(key, text) for key, text in signal.evidence.items() if not key.startswith("contributed_") and text]
     if rest:
         yield "- evidence: " + ", ".join(f"{_text(key)} {_text(text)}" for key, text in rest)
     yield from (f"- also seen by {_text(one.source)}: {_text(one.message)}" for one in incident.beside)
     yield ""
     if incident.fingerprint in report.plots:
-        yield f"![{_text(signal.kind)} on {place}]({report.plots[incident.fingerprint]})\n"
+        yield f"![{_text(signal.title)}]({report.plots[incident.fingerprint]})\n"
+
+
+def _contributed(evidence: Mapping[str, str]) -> Iterator[str]:
+    """What contributed, each metric once with all that is said of it."""
+    found: dict[str, list[str]] = {}
+    for key, text in evidence.items():
+        if key.startswith("contributed_"):
+            metric, _, why = text.partition("; ")
+            found.setdefault(metric, []).append(why)
+    for metric, whys in found.items():
+        yield f"- contributed: {_text(metric)}" + "".join(f"; {_text(why)}" for why in whys if why)
 
 
 def _quiet_ones(report: Report) -> Iterator[str]:
@@ -91,12 +113,12 @@ def _quiet_ones(report: Report) -> Iterator[str]:
     if silenced:
         yield "## Silenced: nobody was told\n"
         yield from _table(
-            ("severity", "what", "where", "since", "why it is silenced"),
+            ("severity", "what", "where", "metric", "since", "why it is silenced"),
             (
                 (
                     told.incident.severity.value,
-                    _text(told.incident.signal.kind),
-                    _text(told.incident.signal.target or "the machine"),
+                    *_what_and_where(told),
+                    _text(told.incident.signal.metric),
                     f"{_ago(report.made - told.incident.since)} ago",
                     _text(told.silenced),
                 )
@@ -105,8 +127,7 @@ def _quiet_ones(report: Report) -> Iterator[str]:
         )
     flapping = [told for told in report.snapshot.flapping if not told.silenced]
     if flapping:
-        named = (f"{_text(one.incident.signal.kind)} on {_text(one.incident.signal.target)}" for one in flapping)
-        yield f"Flapping: {', '.join(named)}.\n"
+        yield f"Flapping: {', '.join(_text(one.incident.signal.title) for one in flapping)}.\n"
 
 
 def _recent(report: Report) -> Iterator[str]:
@@ -114,11 +135,12 @@ def _recent(report: Report) -> Iterator[str]:
         return
     yield "## Over in the last 24 hours\n"
     yield from _table(
-        ("what", "where", "lasted", "over", "why"),
+        ("what", "where", "metric", "lasted", "over", "why"),
         (
             (
                 _text(past.told.incident.signal.kind) + (" (silenced)" if past.told.silenced else ""),
                 _text(past.told.incident.signal.target or "the machine"),
+                _text(past.told.incident.signal.metric),
                 _ago(past.cleared - past.told.incident.since),
                 f"{_ago(report.made - past.cleared)} ago",
                 _text(past.why),
@@ -132,9 +154,12 @@ def _data(report: Report) -> Iterator[str]:
     snapshot, learning = report.snapshot, report.learning
     yield "## What is known, and what is not\n"
     learnt = len(snapshot.learning) - len(learning)
-    yield f"- {_count(learnt, 'series', 'series')} learnt; {len(learning)} still learning, and not able to alarm yet"
+    unable = f"; **{len(learning)} still learning, and not able to alarm yet**" if learning else ""
+    yield f"- {_count(learnt, 'series', 'series')} learnt{unable}"
     yield f"- {snapshot.series} of at most {snapshot.max_series} series kept; {snapshot.samples} values taken"
-    yield f"- {len(snapshot.open)} of at most {snapshot.max_open} alerts open; {snapshot.waiting} signals part of none"
+    yield f"- {len(snapshot.open)} of at most {snapshot.max_open} alerts open"
+    if snapshot.waiting:
+        yield f"- {_count(snapshot.waiting, 'signal')} part of none: late views of what is over, or without room"
     if snapshot.dropped:
         yield f"- **{snapshot.dropped} were dropped for want of room**"
     if snapshot.unwritten:
@@ -167,16 +192,25 @@ def _data(report: Report) -> Iterator[str]:
 
 def _covered(report: Report, one: Coverage) -> tuple[str, ...]:
     silent = f"**silent for {_ago(report.made - one.last)}**" if one.silent else ""
-    since = _clock(report, one.first)
-    return _text(one.metric), _text(one.target), f"{100 * one.day:.0f} %", f"{100 * one.kept:.0f} %", since, silent
+    shares = (f"{math.floor(100 * share)} %" for share in (one.day, one.kept))  # 100 where all is there
+    return _text(one.metric), _text(one.target), *shares, _clock(report, one.first), silent
 
 
-def _now(measured: Measured | None) -> tuple[str, str]:
+def _what_and_where(told: Told) -> tuple[str, str]:
+    signal = told.incident.signal
+    return _text(signal.kind), _text(signal.target or "the machine")
+
+
+def _now(told: Told, measured: Measured | None) -> tuple[str, str, str]:
+    """Which metric shows it, its value now, and what is usual."""
+    signal = told.incident.signal
     if measured is None:
-        return "", ""
-    now = "no value" if math.isnan(measured.value) else f"{measured.value:.4g}"
+        return _text(signal.metric), "", ""
+    metric, target = measured.series
+    now = "no value" if math.isnan(measured.value) else amount(metric, measured.value)
     known = not math.isnan(measured.mean)
-    return now, f"{measured.mean:.4g} ± {measured.spread:.2g}" if known else "not known"
+    usual = f"{amount(metric, measured.mean)} ± {amount(metric, measured.spread, 2)}" if known else "not known"
+    return _text(metric if target == signal.target else f"{metric} of {target or 'the machine'}"), now, usual
 
 
 def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
@@ -187,9 +221,11 @@ def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[
 
 
 def _text(text: str) -> str:
-    """Text of a host as text of a report: one line, without secrets, and nothing of it is Markdown."""
+    """Text of a host as text of a report: one line, without secrets, and nothing of it is Markdown or moves others."""
     line = " ".join(scrub(text[:1000]).split())
-    return line[:500].translate(_SPECIAL)
+    line = line[:499] + "…" if len(line) > 500 else line
+    line = "".join(one if one.isprintable() or one == _JOINER else "\ufffd" for one in line)
+    return _NUMBERED.sub(r"\1\\\2", _SPECIAL.sub(r"\\\g<0>", line))
 
 
 def _count(n: int, one: str, many: str = "") -> str:

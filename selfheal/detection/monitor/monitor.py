@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, Unpack
@@ -11,7 +11,8 @@ from selfheal.clock import SYSTEM_CLOCK, Clock
 from selfheal.detection.history import History
 from selfheal.detection.monitor.config import MonitorConfig, MonitorOptions, checked
 from selfheal.detection.monitor.curves import Plot
-from selfheal.detection.monitor.desk import Desk
+from selfheal.detection.monitor.desk import Desk, texts_of
+from selfheal.detection.monitor.hooks import Hooks
 from selfheal.detection.monitor.incidents import Incident, Incidents
 from selfheal.detection.monitor.keeping import Keeper
 from selfheal.detection.monitor.learners import Learner
@@ -38,8 +39,8 @@ from selfheal.events import (
 from selfheal.forking import track
 from selfheal.journal import Journal
 
-logger = logging.getLogger("selfheal.detection.monitor")
-
+TOO_LONG = 60.0
+"""Seconds after which a run of the rules is taken to hang."""
 _OF_PROCESSES = ("process_", "heartbeat")
 
 
@@ -120,13 +121,11 @@ class Monitor:
     ) -> None:
         self.config = checked(config, options)
         self.sampler = sampler
-        self._hooks = {"enabled": enabled, "processes": processes}
-        self._said: set[str] = set()
-        self._silencing, self._maintenance, self._deliver = silencing, maintenance, deliver
+        self._hooks = Hooks(enabled, processes, maintenance, silencing, deliver)
         self._events, self._clock = events, clock
         self._keeper = Keeper(directory, clock, plot)
         self._book = Logbook(journal, None if directory is None else self._keeper.journal)
-        self._teller = Teller(events, self._book.write, self._silence, self._labels, self.config.remembered)
+        self._teller = Teller(events, self._book.write, self._hooks.silence, self._labels, self.config.remembered)
         self._teller.after = lambda: self._keeper.changed(self._teller.told, self._teller.alerts)
         watch = rules if isinstance(rules, RuleWatch) else RuleWatch(rules)
         kept, post = self._keeper.history(history), self._teller.post
@@ -135,7 +134,8 @@ class Monitor:
         self._lessons = lessons
         self._rounds = Rounds(self._desk, lessons, self._teller, self._keeper, self.config, clock)
         self._rounds.resume(*self._keeper.earlier())
-        self._ticks = 0
+        self._ticks, self._ticked_at = 0, math.nan
+        self._ticking: float | None = None
         self._subscription: Subscription | None = None
         track(self, Monitor._in_child, lock=lambda monitor: monitor._desk.lock)
 
@@ -149,30 +149,39 @@ class Monitor:
             labels: for the alerts about it, until others are given.
 
         Raises:
-            ConfigError: if the value is no number, or the name is no text.
+            ConfigError: if the value is no number, or a name or label is no text.
         """
-        sample = Sample(name_of(metric), number_of(value, metric), target, self._clock.wall(), self._clock.monotonic())
+        name_of(metric)
+        texts_of("target", (target,))
+        texts_of("labels", () if labels is None else (*labels, *labels.values()))
+        sample = Sample(metric, number_of(value, metric), target, self._clock.wall(), self._clock.monotonic())
         if self._wanted(metric):
             self._desk.take((sample,), labels)
             self._teller.flush()
-            self._hand_on((sample,))
+            self._hooks.deliver((sample,))
 
     def tick(self) -> None:
         """Measure what the sampler measures, and have rules judge it. To be called every ten seconds or so."""
         if not self.enabled:
             return
-        samples = self.sampler.sample() if self.sampler is not None else ()
-        kept: Sequence[Sample] = (
-            samples if self._asks("processes") else [one for one in samples if not _of_processes(one.metric)]
-        )
-        self._desk.take(kept)
+        self._ticking = self._clock.monotonic()
+        try:
+            self._tick()
+        finally:
+            self._ticking = None
+
+    def _tick(self) -> None:
+        samples: Sequence[Sample] = self.sampler.sample() if self.sampler is not None else ()
+        if not self._hooks.processes():
+            samples = [one for one in samples if not _of_processes(one.metric)]
+        self._desk.take(samples)
         t = self._clock.wall()
         self._desk.pass_time(t, self._clock.monotonic())
-        self._ticks += 1
+        self._ticks, self._ticked_at = self._ticks + 1, t
         self._teller.flush()
         self._teller.recheck(t)
         self._keeper.keep_telling(self._teller.alerts)
-        self._hand_on(kept)
+        self._hooks.deliver(samples)
 
     def detect(self) -> int:
         """Have the learners judge the steps that are complete. To be called every five minutes or so.
@@ -182,7 +191,7 @@ class Monitor:
         """
         if not self.enabled:
             return 0
-        steps = self._rounds.learn(self._in_maintenance)
+        steps = self._rounds.learn(self._hooks.maintenance)
         if steps is None:
             return 0
         self._teller.flush()
@@ -243,7 +252,7 @@ class Monitor:
     @property
     def enabled(self) -> bool:
         """Whether it looks at anything."""
-        return self._asks("enabled")
+        return self._hooks.enabled()
 
     @property
     def open(self) -> tuple[Alert, ...]:
@@ -275,6 +284,7 @@ class Monitor:
             max_open=self.config.max_open,
             max_series=desk.history.config.max_series,
             ticks=self._ticks,
+            ticked_at=self._ticked_at,
             detections=self._rounds.count,
             detected_at=self._rounds.last,
             unwritten=self._book.unwritten,
@@ -287,6 +297,10 @@ class Monitor:
         return as_section(self.snapshot())
 
     def _problems(self) -> Iterable[str]:
+        began = self._ticking
+        if began is not None and (took := self._clock.monotonic() - began) >= TOO_LONG:
+            yield f"the rules wait for {took:.0f} s: a measurement, or somebody who is told or asked, hangs"
+        yield from self._rounds.problems()
         if self.sampler is not None:
             yield from self.sampler.problems
         yield from self._lessons.told()
@@ -298,36 +312,8 @@ class Monitor:
             self._desk.hear(event, self._clock.wall(), self._clock.monotonic())
             self._teller.flush()
 
-    def _hand_on(self, samples: Sequence[Sample]) -> None:
-        if self._deliver is None or not samples:
-            return
-        try:
-            self._deliver(samples)
-        except Exception:
-            logger.exception("Monitor: samples cannot be handed on to %r", self._deliver)
-
     def _wanted(self, metric: str) -> bool:
-        return self.enabled and (not _of_processes(metric) or self._asks("processes"))
-
-    def _asks(self, hook: str) -> bool:
-        """Ask a switch; one that cannot be read is off, and that is said once."""
-        try:
-            return bool(self._hooks[hook]())
-        except Exception:
-            if hook not in self._said:
-                self._said.add(hook)
-                logger.exception("Monitor: %s cannot be asked: it is taken as off", hook)
-            return False
-
-    def _in_maintenance(self) -> str:
-        try:
-            return str((self._maintenance() if self._maintenance is not None else "") or "")
-        except Exception:
-            logger.exception("Monitor: maintenance cannot be asked: it is taken as none")
-            return ""
-
-    def _silence(self, alert: Alert) -> str | None:
-        return self._in_maintenance() or self._silencing(alert)
+        return self.enabled and (not _of_processes(metric) or self._hooks.processes())
 
     def _labels(self, incident: Incident) -> Mapping[str, str]:
         return self._desk.labels(incident)

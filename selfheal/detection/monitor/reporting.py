@@ -14,6 +14,7 @@ from selfheal.detection.monitor.learners import Learning
 from selfheal.detection.monitor.signals import Series
 from selfheal.detection.monitor.snapshots import MonitorSnapshot, as_section, shown
 from selfheal.detection.monitor.telling import Past, Told, moment
+from selfheal.redaction import scrub_all
 
 DAY = 86_400.0
 STALE = 3.0
@@ -98,8 +99,8 @@ class Report:
         return tuple(state for state in self.snapshot.learning if not state.ready)
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON data, keys in camelCase."""
-        return {
+        """As JSON data, keys in camelCase; what looks like a secret is not in it."""
+        data = {
             "version": 1,
             "made": moment(self.made),
             "zone": self.zone,
@@ -111,6 +112,7 @@ class Report:
             "learning": [_learning(state) for state in self.learning],
             "coverage": [_coverage(one) for one in self.coverage],
         }
+        return {key: scrub_all(value) for key, value in data.items()}
 
     def _told(self, told: Told) -> dict[str, Any]:
         incident = told.incident
@@ -194,8 +196,8 @@ def coverage_of(history: History, t: float) -> tuple[Coverage, ...]:
 def measure(told: Told, history: History, usual: Usual, t: float) -> Measured | None:
     """What the series of an incident is now, for the first of them that has a past."""
     signal = told.incident.signal
-    covers = sorted(signal.covers, key=lambda series: (series != (signal.metric, signal.target), series))
-    for series in covers:
+    own, most = (signal.metric, signal.target), signal.evidence.get("contributed_1", "").partition(": ")[0]
+    for series in sorted(signal.covers, key=lambda series: (series != own, series[0] != most, series)):
         points = history.points(*series)
         if points:
             mean, spread = usual(series, points[-1].number) or (math.nan, math.nan)

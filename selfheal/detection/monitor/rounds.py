@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from selfheal.clock import Clock
 from selfheal.detection.history import History
@@ -78,6 +78,16 @@ class Rounds:
         except ValueError as error:
             logger.error("Monitor: what rules had learnt, and what had been usual, is refused: %s", error)
         self.learning = self._lessons.states()
+
+    def problems(self) -> Iterator[str]:
+        """What stands in the way of learning, in words."""
+        history = self._desk.history
+        ahead = self._next * history.config.step - self._clock.wall()
+        if ahead > history.config.step:
+            yield f"the clock went back: nothing is learnt, or found by what was, for {ahead / 60.0:.0f} min"
+        if history.forgotten:
+            most = history.config.max_series
+            yield f"the history has room for {most} series: {history.forgotten} times one had to go for another"
 
     def learn(self, skipped: Callable[[], str]) -> int | None:
         """Have the steps that are complete judged, unless ``skipped`` says why not; how many there were.

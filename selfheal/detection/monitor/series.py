@@ -12,6 +12,7 @@ import attrs
 
 from selfheal.detection.gate import AlertGate, GateConfig
 from selfheal.detection.metric import MetricDetector
+from selfheal.detection.monitor.amounts import amount
 from selfheal.detection.monitor.groups import same
 from selfheal.detection.monitor.learners import DEFAULT_GATE, NOT_MEASURED, PLAIN_GATE, Gated, Learning, News, Past
 from selfheal.detection.monitor.signals import Ended, Series, Signal, anomaly
@@ -167,7 +168,8 @@ class SeriesLearner:
             one.detector.learn(t, value, one.gated.gate.learning_weight(t))
         if change == "cleared":
             one.said = None
-            return [Ended(key=self._key(one.judged), message=f"{one.judged[0]} is {value:.6g}: as usual again")]
+            metric = one.judged[0]
+            return [Ended(key=self._key(one.judged), message=f"{metric} is {amount(metric, value)}: as usual again")]
         if not one.gated.gate.active:
             return []
         since = t if change == "raised" or math.isnan(one.gated.alarm_since) else one.gated.alarm_since

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import attrs
 
 from selfheal.conditions import metrics_of
+from selfheal.detection.monitor.amounts import amount, chance
 from selfheal.detection.rules.findings import Finding
 from selfheal.detection.rules.specs import LatencyRule, RuleSpec
 from selfheal.detection.verdict import Reason, Verdict
@@ -72,6 +73,11 @@ class Signal:
         return f"{self.kind}|{self.target}|{self.metric}"
 
     @property
+    def title(self) -> str:
+        """What is the matter, with what, and which metric shows it."""
+        return f"{self.kind} on {self.target or 'the machine'}" + (f": {self.metric}" if self.metric else "")
+
+    @property
     def key(self) -> Key:
         """What makes two signals the same one."""
         return (self.source, self.fingerprint)
@@ -135,7 +141,8 @@ def told(reasons: Iterable[Reason]) -> dict[str, str]:
     """What contributed to a verdict, as evidence, the most first."""
     found = {}
     for n, reason in enumerate(tuple(reasons)[:MOST_CONTRIBUTIONS], start=1):
-        found[f"contributed_{n}"] = f"{reason.metric}: {reason.value:.6g}, usual is {reason.expected:.6g}; {reason.why}"
+        measured, usual = (amount(reason.metric, value) for value in (reason.value, reason.expected))
+        found[f"contributed_{n}"] = f"{reason.metric}: {measured}, usual is {usual}; {reason.why}"
     return found
 
 
@@ -158,7 +165,10 @@ def anomaly(
     """A signal of a verdict that alarms."""
     metric, target = series
     first = verdict.reasons[0] if verdict.reasons else None
-    why = f"{first.metric}: {first.why}" if first else "it differs from what was learnt"
+    why = "it differs from what was learnt"
+    if first is not None:
+        measured, usual = (amount(first.metric, value) for value in (first.value, first.expected))
+        why = f"{first.metric} is {measured}, usual is {usual}: {first.why}"
     return Signal(
         source=source,
         kind=ANOMALY,
@@ -167,7 +177,7 @@ def anomaly(
         value=value,
         severity=severity,
         since=since,
-        message=f"unusual: {why} (chance 1 in {10.0 ** min(verdict.score, 12.0):.3g})",
+        message=f"unusual: {why} (chance {chance(verdict.score)})",
         evidence={"score": f"{verdict.score:.3g}", **told(verdict.reasons)},
         covers=covers,
         learnt=True,

@@ -27,6 +27,7 @@ class MonitorSnapshot:
         max_open: alerts that may be open.
         max_series: series that may be in the history.
         ticks: runs of the rules.
+        ticked_at: wall seconds of the latest one; ``nan`` before it.
         detections: runs of the learners.
         detected_at: wall seconds of the latest run of the learners; ``nan`` before it.
         unwritten: entries that could not be written to the log.
@@ -44,6 +45,7 @@ class MonitorSnapshot:
     max_open: int
     max_series: int
     ticks: int
+    ticked_at: float
     detections: int
     detected_at: float
     unwritten: int
@@ -78,6 +80,7 @@ def as_section(snapshot: MonitorSnapshot) -> dict[str, Any]:
         "waiting": snapshot.waiting,
         "ticks": snapshot.ticks,
         "detections": snapshot.detections,
+        "lastTick": None if math.isnan(snapshot.ticked_at) else moment(snapshot.ticked_at),
         "lastDetection": None if math.isnan(snapshot.detected_at) else moment(snapshot.detected_at),
         "unwrittenLogEntries": snapshot.unwritten,
         "problems": list(snapshot.problems),

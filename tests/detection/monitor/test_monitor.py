@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from selfheal.conditions import parse
-from selfheal.detection import Monitor, RuleWatch, Sampler, SamplerConfig, SeriesLearner
+from selfheal.detection import History, HistoryConfig, Monitor, RuleWatch, Sampler, SamplerConfig, SeriesLearner
 from selfheal.detection.rules import CascadeRule, CpuSpikeRule, TaskFailureRule, ThresholdRule
 from selfheal.errors import ConfigError
 from selfheal.events import Alert, AlertCleared, BreakerStateChanged, EventBus, Severity, TaskFailed
@@ -451,3 +451,59 @@ def test_what_a_learner_has_no_room_for_is_shown() -> None:
         watched.clock.advance(300.0)
         watched.monitor.detect()
     assert watched.monitor.snapshot().problems == ("learner series has no room for 1 of 2 series: max_series is 1",)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"target": None}, {"target": 5}, {"labels": {"region": 5}}, {"labels": {5: "north"}}, {"labels": {"a": None}}],
+)
+def test_names_and_labels_that_are_no_text_are_refused_where_they_are_given(given: Any) -> None:
+    """Not an hour later, when an alert is made of them; nothing is taken."""
+    watched = Watched(learners=(), rules=[QUEUE])
+    with pytest.raises(ConfigError, match="must be text"):
+        watched.monitor.observe("queue_depth", 500.0, **given)
+    assert (watched.told, watched.monitor.snapshot().samples) == ([], 0)
+
+
+def test_a_measurement_that_hangs_is_shown() -> None:
+    """Rules that wait for one are no quiet rules: after a minute that is a problem, until it has ended."""
+    clock = FakeClock()
+    sampler = Sampler(SamplerConfig(machine=False), clock=clock)
+    seen: list[tuple[str, ...]] = []
+
+    def slow() -> float:
+        seen.append(monitor.snapshot().problems)
+        clock.advance(75.0)
+        seen.append(monitor.snapshot().problems)
+        return 5.0
+
+    sampler.add("queue_depth", slow, "jobs")
+    monitor = Monitor(sampler=sampler, rules=[QUEUE], learners=(), events=EventBus(), clock=clock)
+    monitor.tick()
+    assert seen[0] == ()
+    assert seen[1][0].startswith("the rules wait for 75 s: ")
+    assert monitor.snapshot().problems == ()
+
+
+def test_a_clock_that_went_back_is_a_problem_until_it_has_caught_up() -> None:
+    """What was measured of the hour that comes twice is not learnt twice, and that nothing is found is no secret."""
+    watched = Watched(rules=())
+    watched.hold("orders", 40.0, 1200.0)
+    watched.clock.jump(-3600.0)
+    watched.hold("orders", 40.0, 600.0)
+    assert watched.monitor.snapshot().problems == (
+        "the clock went back: nothing is learnt, or found by what was, for 50 min",
+    )
+    watched.hold("orders", 40.0, 3600.0)
+    assert watched.monitor.snapshot().problems == ()
+    assert watched.monitor.snapshot().learning[0].steps > 4
+
+
+def test_series_that_the_history_has_no_room_for_are_told() -> None:
+    """More than it keeps means that none of them has a past."""
+    watched = Watched(rules=(), learners=(), history=History(HistoryConfig(max_series=2)))
+    for target in ("a", "b", "c"):
+        watched.monitor.observe("orders", 40.0, target)
+    assert watched.monitor.snapshot().problems == (
+        "the history has room for 2 series: 1 times one had to go for another",
+    )

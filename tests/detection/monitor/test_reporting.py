@@ -16,7 +16,7 @@ from selfheal.detection.monitor.curves import Curve
 from selfheal.detection.rules import CpuSpikeRule, ThresholdRule
 from selfheal.events import EventBus, Severity
 from selfheal.testing import FakeClock
-from tests.detection.monitor.watching import Says, Watched, signal
+from tests.detection.monitor.watching import Says, Watched, ended, signal
 
 QUEUE = ThresholdRule(name="queue_stuck", condition=parse("queue_depth > 100"), clear_for=0.0)
 DOWN = ThresholdRule(name="down", condition=parse("up < 1"), clear_for=0.0, severity=Severity.CRITICAL)
@@ -37,7 +37,7 @@ def test_without_anything_it_says_that_it_knows_nothing(watched: Watched) -> Non
     told = text(watched)
     assert told.startswith("# Nothing known is wrong\n")
     assert "Nothing has been measured" in told
-    assert "learners ran never" in told
+    assert "rules ran never, learners never" in told
 
 
 def test_the_worst_is_first_and_says_since_when(watched: Watched) -> None:
@@ -48,12 +48,12 @@ def test_the_worst_is_first_and_says_since_when(watched: Watched) -> None:
     watched.clock.advance(720.0)
     told = text(watched)
     assert told.startswith("# 2 things wrong, 1 critical\n")
-    assert told.index("| **critical** | down | db | 12 min ago |") < told.index(
-        "| **warning** | queue\\_stuck | jobs | 72"
+    assert told.index("| **critical** | down | db | 12 min ago | up | 0 |") < told.index(
+        "| **warning** | queue_stuck | jobs | 72 min ago | queue_depth | no value |"
     )
-    assert "## 2. queue\\_stuck on jobs (warning)" in told
+    assert "## 2. queue_stuck on jobs: queue_depth (warning)" in told
     assert "- since 2023-11-14 23:15 CET, 72 min ago" in told
-    assert "- evidence: rule queue\\_stuck, condition queue\\_depth \\> 100" in told
+    assert "- found by rule queue_stuck\n- evidence: rule queue_stuck, condition queue_depth \\> 100" in told
 
 
 def test_now_and_usual_stand_beside_each_other() -> None:
@@ -69,8 +69,9 @@ def test_now_and_usual_stand_beside_each_other() -> None:
     assert measured.value == pytest.approx(95.0)
     assert measured.mean == pytest.approx(30.0, abs=1.5)
     assert measured.spread < 4.0
-    assert "| **warning** | cpu\\_spike | web | 45 min ago | 95 |" in text(watched)
-    assert "- also seen by series: unusual: cpu\\_percent:" in text(watched)
+    row = f"| **warning** | cpu_spike | web | 45 min ago | cpu_percent | 95 % | {measured.mean:.4g} % ± "
+    assert row in text(watched)
+    assert "- also seen by series: unusual: cpu_percent is 95 %, usual is " in text(watched)
 
 
 def test_what_contributed_is_listed() -> None:
@@ -93,10 +94,10 @@ def test_silenced_and_flapping_are_told_apart(watched: Watched) -> None:
         quiet.clock.advance(10.0)
     told = text(quiet)
     assert told.startswith("# 1 thing wrong\n")
-    assert "| warning | queue\\_stuck | mails | 3 min ago | new disk |" in told
+    assert "| warning | queue_stuck | mails | queue_depth | 3 min ago | new disk |" in told
     assert "**flapping**: began 10 times so far; it is quiet now; stays raised until quiet for 30 min" in told
-    assert "Flapping: queue\\_stuck on jobs." in told
-    assert told.count("| queue\\_stuck | jobs | 10 s |") == 3  # those before it was found to flap
+    assert "Flapping: queue_stuck on jobs: queue_depth." in told
+    assert told.count("| queue_stuck | jobs | queue_depth | 10 s |") == 3  # those before it was found to flap
 
 
 def test_learning_coverage_and_switches_are_told(watched: Watched) -> None:
@@ -120,7 +121,75 @@ def test_names_of_a_host_are_text_and_nothing_else(watched: Watched) -> None:
     assert "<img" not in told.replace("\\<img", "")
     assert "hunter2" not in told
     rows = [line for line in told.splitlines() if line.startswith("| **warning**")]
-    assert [row.replace("\\|", "").count("|") for row in rows] == [7]
+    assert [row.replace("\\|", "").count("|") for row in rows] == [8]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("cpu_percent", "cpu_percent"),
+        ("_a_ b_ __c__", "\\_a\\_ b\\_ \\_\\_c\\_\\_"),
+        ("~~~", "\\~\\~\\~"),
+        ("&lt;b&gt;", "\\&lt;b\\&gt;"),
+        ("http://a.example www.a.example m@a.example", "http:\\//a.example www\\.a.example m\\@a.example"),
+        ("- 1. x", "\\- 1. x"),
+        ("17. x", "17\\. x"),
+        ("\x1b[31mred\x00 \u202egnp \ud800x", "\ufffd\\[31mred\ufffd \ufffdgnp \ufffdx"),
+        ("🔥 größe", "🔥 größe"),
+    ],
+)
+def test_each_name_is_shown_as_it_is(watched: Watched, name: str, shown: str) -> None:
+    """Nothing of it is Markdown, a link, an entity or a control character; and a plain one stays readable as text."""
+    watched.monitor.observe("queue_depth", 500.0, name)
+    told = text(watched)
+    assert f"| **warning** | queue_stuck | {shown} | 0 s ago |" in told
+    assert told.encode()
+
+
+def test_two_of_a_kind_are_told_apart() -> None:
+    """Which metric is unusual stands in the table, the heading, and among what is over."""
+    says = Says()
+    watched = Watched(rules=(), learners=[says])
+    news = [signal("anomaly", "web", metric, learnt=True) for metric in ("orders", "visits", "logins")]
+    says.say(watched, *news)
+    says.say(watched, ended(news[2]))
+    told = text(watched)
+    for n, metric in enumerate(("orders", "visits"), start=1):
+        assert f"## {n}. anomaly on web: {metric} (warning)" in told
+        assert f"| **warning** | anomaly | web | 10 min ago | {metric} |" in told
+    assert "| anomaly | web | logins | 10 min | 0 s ago | over |" in told
+
+
+def test_what_is_said_of_one_metric_is_one_line() -> None:
+    """A metric that is unusual in several ways is named once; others have lines of their own."""
+    says = Says()
+    watched = Watched(rules=(), learners=[says])
+    evidence = {
+        "contributed_1": "orders: 5, usual is 40; 9 spreads below what is usual",
+        "contributed_2": "visits: 7, usual is 60; 8 spreads below what is usual",
+        "contributed_3": "orders: 5, usual is 40; 7 spreads below the latest",
+    }
+    says.say(watched, attrs.evolve(signal("anomaly", "web", "orders", learnt=True), evidence=evidence))
+    first = "- contributed: orders: 5, usual is 40; 9 spreads below what is usual; 7 spreads below the latest\n"
+    assert first + "- contributed: visits: 7, usual is 60; 8 spreads below what is usual\n" in text(watched)
+
+
+def test_a_group_shows_the_metric_that_contributed_most() -> None:
+    """A score of several has no value that a person knows: the worst of its metrics has."""
+    says = Says()
+    watched = Watched(rules=(), learners=[says])
+    for metric in ("aaa", "zzz"):
+        watched.monitor.observe(metric, 7.0, "web")
+    covers = (("aaa", "web"), ("zzz", "web"))
+    one = signal("anomaly", "web", "composite", learnt=True, covers=covers)
+    says.say(watched, attrs.evolve(one, evidence={"contributed_1": "zzz: 7, usual is 1; far"}))
+    assert "| **warning** | anomaly | web | 5 min ago | zzz | 7 | not known |" in text(watched)
+
+
+def test_no_secret_is_in_the_data_either(watched: Watched) -> None:
+    """What the text leaves out, its twin leaves out."""
+    watched.monitor.observe("queue_depth", 500.0, "jobs password=hunter2")
+    assert "hunter2" not in json.dumps(watched.monitor.report().as_dict())
 
 
 def test_the_data_is_json_and_says_the_same(watched: Watched) -> None:
@@ -162,12 +231,12 @@ def test_reports_and_plots_are_written_and_old_plots_go(tmp_path: Path) -> None:
     stem = "anomaly_detection_report_latest"
     names = {path.name for path in tmp_path.iterdir() if path.name.startswith(stem)}
     assert names == {f"{stem}.md", f"{stem}.json", f"{stem}_1.png", f"{stem}_2.png"}
-    assert f"![queue\\_stuck on jobs]({stem}_1.png)" in (tmp_path / f"{stem}.md").read_text()
+    assert f"![queue_stuck on jobs: queue_depth]({stem}_1.png)" in (tmp_path / f"{stem}.md").read_text()
     assert [alert["plot"] for alert in json.loads((tmp_path / f"{stem}.json").read_text())["openAlerts"]] == [
         f"{stem}_1.png",
         f"{stem}_2.png",
     ]
-    assert (drawn[0].title, drawn[0].values) == ("queue_stuck on jobs", (500.0,) * 4)
+    assert (drawn[0].title, drawn[0].values) == ("queue_stuck on jobs: queue_depth", (500.0,) * 4)
     monitor.observe("queue_depth", 5.0, "jobs")
     monitor.detect()
     assert not (tmp_path / f"{stem}_2.png").exists()
