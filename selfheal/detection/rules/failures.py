@@ -29,14 +29,27 @@ _WELL_AGAIN = 0.05
 
 @attrs.define
 class _Task:
-    """What is known of one task: attempts that are judged, and how often it failed before them."""
+    """What is known of one task: attempts that are judged, and how often it failed before them.
+
+    ``failed``: how many of the attempts did; ``pace``: seconds between the last two failures in a row; ``failing_at``:
+    when it was found to be failing.
+    """
 
     attempts: deque[tuple[float, bool]] = attrs.field(factory=deque)
+    failed: int = 0
     before: float = 0.0
     before_failed: float = 0.0
     learnt_at: float = -math.inf
     in_a_row: int = 0
     failed_at: float = -math.inf
+    failing_at: float = -math.inf
+    pace: float = 0.0
+
+    def fails(self, in_a_row: int, at: float) -> None:
+        """One more failure."""
+        self.in_a_row = in_a_row
+        self.pace = max(at - self.failed_at, 0.0) if in_a_row > 1 and self.failed_at > -math.inf else 0.0
+        self.failed_at = at
 
 
 class TaskFailureWatch(Quiet):
@@ -57,25 +70,35 @@ class TaskFailureWatch(Quiet):
         if sample.metric != self._rule.metric or math.isnan(sample.value):
             return []
         task, failed = self._task(sample.target), sample.value < 0.5
-        task.in_a_row = task.in_a_row + 1 if failed else 0
-        task.failed_at = sample.at if failed else task.failed_at
+        if task is None:
+            return []
+        if failed:
+            task.fails(task.in_a_row + 1, sample.at)
+        else:
+            task.in_a_row = 0
         task.attempts.append((sample.at, failed))
+        task.failed += failed
+        self._age(sample.target, task, sample.at)
         if not failed and sample.target not in self._open:  # nothing begins with a success
-            self._age(sample.target, task, sample.t, sample.at)
             return []
         return self._judge(sample.target, task, sample.t, sample.at)
 
     def event(self, event: Event, t: float, at: float) -> list[Finding]:
         """Take a failed run of a registered task; only how many failed in a row is known then."""
-        if not isinstance(event, TaskFailed):
+        task = self._task(event.task_id) if isinstance(event, TaskFailed) else None
+        if task is None or not isinstance(event, TaskFailed):
             return []
-        task = self._task(event.task_id)
-        task.in_a_row, task.failed_at = event.consecutive, at
+        task.fails(event.consecutive, at)
+        self._age(event.task_id, task, at)
         return self._judge(event.task_id, task, t, at)
 
     def tick(self, t: float, at: float) -> list[Finding]:
-        """Let time pass: what did not fail again for a whole window is over."""
-        return [finding for name, task in tuple(self._tasks.items()) for finding in self._judge(name, task, t, at)]
+        """Let time pass: what did not fail again for long enough is over."""
+        found: list[Finding] = []
+        for name in [finding.target for finding in self._open.all]:
+            self._age(name, self._tasks[name], at)
+            found += self._judge(name, self._tasks[name], t, at)
+        return found
 
     def forget(self, target: str, t: float) -> list[Finding]:
         """The task is gone."""
@@ -104,58 +127,55 @@ class TaskFailureWatch(Quiet):
             known[name] = _Task(before=before, before_failed=failed, learnt_at=at - ago - since)
         self._tasks.update(known)
 
-    def _task(self, name: str) -> _Task:
+    def _task(self, name: str) -> _Task | None:
+        """What is known of a task; ``None`` if there are too many, and all of them are failing."""
         task = self._tasks.get(name)
         if task is None:
             if len(self._tasks) >= _MOST_TASKS:
-                idle = next((one for one in self._tasks if one not in self._open), next(iter(self._tasks)))
+                idle = next((one for one in self._tasks if one not in self._open), None)
+                if idle is None:
+                    return None
                 del self._tasks[idle]
             task = self._tasks[name] = _Task()
         self._tasks.move_to_end(name)
         return task
 
     def _judge(self, name: str, task: _Task, t: float, at: float) -> list[Finding]:
-        self._age(name, task, t, at)
-        n, failed = len(task.attempts), sum(one for _, one in task.attempts)
+        n, failed, silent = len(task.attempts), task.failed, at - task.failed_at
+        if silent > max(self._rule.window, min(2.0 * task.pace, _MEMORY)):
+            return self._open.end(name, t, f"task {name} has not failed for {silent:.0f} s")
         usual = (task.before_failed + _BELIEVED * self._rule.usual) / (task.before + _BELIEVED)
         chance = binomial_tail(failed, n, usual) if n >= self._rule.least else 1.0
         many, again = chance <= self._rule.significance, task.in_a_row >= self._rule.consecutive
-        if many or again:
-            told = f"{failed} of {n} attempts failed; usual is {100 * usual:.1f} %" if many else ""
-            row = f"{task.in_a_row} failures in a row" if again else ""
-            return self._open.begin(
-                name,
-                t,
-                self._rule.severity,
-                target=name,
-                metric=self._rule.metric,
-                value=failed / n if n else 1.0,
-                message=f"task {name}: {'; '.join(filter(None, (told, row)))}",
-                evidence={
-                    "failed": str(failed),
-                    "attempts": str(n),
-                    "in_a_row": str(task.in_a_row),
-                    "p": f"{chance:.2g}",
-                },
-            )
-        quiet = at - task.failed_at > self._rule.window
-        if quiet or (task.in_a_row == 0 and n and chance > _WELL_AGAIN):
-            return self._open.end(name, t, f"task {name}: {failed} of {n} attempts failed")
-        return []
+        if not many and not again:
+            well = task.in_a_row == 0 and n and chance > _WELL_AGAIN
+            return self._open.end(name, t, f"task {name}: {failed} of {n} attempts failed") if well else []
+        if name not in self._open:
+            task.failing_at = at
+        told = f"{failed} of {n} attempts failed; usual is {100 * usual:.1f} %" if many else ""
+        row = f"{task.in_a_row} failures in a row" if again else ""
+        return self._open.begin(
+            name,
+            t,
+            self._rule.severity,
+            target=name,
+            metric=self._rule.metric,
+            value=failed / n if n else 1.0,
+            message=f"task {name}: {'; '.join(filter(None, (told, row)))}",
+            evidence={"failed": str(failed), "attempts": str(n), "in_a_row": str(task.in_a_row), "p": f"{chance:.2g}"},
+        )
 
-    def _age(self, name: str, task: _Task, t: float, at: float) -> None:
+    def _age(self, name: str, task: _Task, at: float) -> None:
         """What left the window becomes the past, unless the task is failing and has not been for long."""
-        was = self._open.get(name)
-        learns = was is None or t - was.since > _NEW_NORMAL
+        learns = name not in self._open or at - task.failing_at > _NEW_NORMAL
         while task.attempts and (task.attempts[0][0] <= at - self._rule.window or len(task.attempts) > _MOST_ATTEMPTS):
             then, failed = task.attempts.popleft()
+            task.failed -= failed
             if learns:
                 kept = math.exp(-max(then - task.learnt_at, 0.0) / _MEMORY)
                 task.before = task.before * kept + 1.0
                 task.before_failed = task.before_failed * kept + failed
                 task.learnt_at = then
-        if at - task.failed_at > self._rule.window:
-            task.in_a_row = 0
 
 
 class BreakerWatch(Quiet):
@@ -205,9 +225,18 @@ def binomial_tail(k: int, n: int, p: float) -> float:
         return 0.0
     if p >= 1.0:
         return 1.0
-    ways = math.lgamma(n + 1)
-    logs = (
-        ways - math.lgamma(i + 1) - math.lgamma(n - i + 1) + i * math.log(p) + (n - i) * math.log1p(-p)
-        for i in range(k, n + 1)
-    )
-    return min(math.fsum(math.exp(one) for one in logs), 1.0)
+    if k > n * p:
+        return min(_sum_from(k, n, p), 1.0)
+    return 1.0 - min(_sum_from(n - k + 1, n, 1.0 - p), 1.0)  # the others: fewer than k are more than n - k of the rest
+
+
+def _sum_from(k: int, n: int, p: float) -> float:
+    """The same by adding up, from where each probability is smaller than the one before; stops where nothing counts."""
+    ways = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+    one = whole = math.exp(ways + k * math.log(p) + (n - k) * math.log1p(-p))
+    for i in range(k, n):
+        one *= (n - i) / (i + 1) * p / (1.0 - p)
+        whole += one
+        if one < 1e-17 * whole:
+            break
+    return whole

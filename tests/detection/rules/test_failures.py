@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from selfheal.detection.rules import BreakerRule, TaskFailureRule
+from selfheal.detection.rules import BreakerRule, TaskFailureRule, failures
 from selfheal.detection.rules.failures import binomial_tail
+from selfheal.detection.sampler import Sample
 from selfheal.events import BreakerStateChanged, Severity, TaskFailed
 from tests.detection.rules.feeding import Fed, words
 
@@ -77,6 +79,96 @@ def test_failures_of_registered_tasks_are_heard() -> None:
     assert words(fed.wait(2.0)) == ["-task_failure_pattern sync"]
 
 
+def hour_by_hour(fed: Fed, hours: int, failed: Callable[[int], object]) -> None:
+    for hour in range(1, hours + 1):
+        failed(hour)
+        for _ in range(60):
+            fed.wait(60.0)
+
+
+@pytest.mark.parametrize("way", ["attempts", "events"])
+def test_a_task_that_runs_each_hour_and_always_fails_is_one_alarm(way: str) -> None:
+    """Failures in a row are counted however far apart they are, and the alarm lasts from one to the next."""
+    fed = Fed(TaskFailureRule())
+
+    def fail(hour: int) -> None:
+        if way == "attempts":
+            fed.see("task_ok", 0.0, "backup")
+        else:
+            fed.hear(TaskFailed(task_id="backup", error="x", consecutive=hour))
+
+    hour_by_hour(fed, 4, fail)
+    assert fed.found == []
+    hour_by_hour(fed, 8, lambda hour: fail(hour + 4))
+    assert words(fed.found) == ["+task_failure_pattern backup"]
+    assert fed.wait(3590.0) == []
+    assert words(fed.wait(20.0)) == ["-task_failure_pattern backup"]
+    assert fed.found[-1].message == "task backup has not failed for 7210 s"
+
+
+def test_a_success_ends_what_failed_hour_by_hour() -> None:
+    """The first run that goes well does, and counting begins anew."""
+    fed = Fed(TaskFailureRule())
+    hour_by_hour(fed, 6, lambda hour: fed.see("task_ok", 0.0, "backup"))
+    assert words(fed.see("task_ok", 1.0, "backup")) == ["-task_failure_pattern backup"]
+    hour_by_hour(fed, 4, lambda hour: fed.see("task_ok", 0.0, "backup"))
+    assert len(fed.found) == 2
+
+
+def test_failures_far_apart_with_successes_between_are_not_waited_for() -> None:
+    """Only failures in a row tell how long to wait for the next."""
+    fed = Fed(TaskFailureRule(consecutive=2))
+    fed.see("task_ok", 0.0, "backup")
+    fed.see("task_ok", 1.0, "backup", after=7200.0)
+    fed.see("task_ok", 0.0, "backup", after=7200.0)
+    fed.see("task_ok", 0.0, "backup", after=60.0)
+    assert words(fed.found) == ["+task_failure_pattern backup"]
+    assert words(fed.wait(601.0)) == ["-task_failure_pattern backup"]
+
+
+def test_a_clock_that_is_set_makes_nothing_usual() -> None:
+    """How long a task has been failing is not read off the wall: ten hours ahead at once teach nothing."""
+    fed = Fed(TaskFailureRule())
+    fed.hold("task_ok", 1.0, 1800.0, target="import")
+    fed.hold("task_ok", 0.0, 600.0, target="import")
+    (known,) = fed.rules.to_dict(fed.now).values()
+    for n in range(1, 61):
+        at = fed.now + 10.0 * n
+        fed.rules.observe(Sample("task_ok", 0.0, "import", fed.t + 36_000.0 + 10.0 * n, at))
+    (now,) = fed.rules.to_dict(fed.now).values()
+
+    assert len(fed.rules.open) == 1
+    assert now["import"][:2] == known["import"][:2]
+
+
+def test_a_thousand_failing_tasks_have_no_room_for_more() -> None:
+    """Those beyond are not looked at; none that is open is dropped, and each ends."""
+    fed = Fed(TaskFailureRule())
+    for n in range(1100):
+        fed.hear(TaskFailed(task_id=f"t{n}", error="x", consecutive=9))
+    assert len(fed.rules.open) == 1000
+    assert fed.see("task_ok", 0.0, "t1050") == []
+    fed.wait(601.0)
+    assert fed.rules.open == ()
+    assert words(fed.hear(TaskFailed(task_id="t1050", error="x", consecutive=9))) == ["+task_failure_pattern t1050"]
+
+
+def test_time_that_passes_costs_nothing_for_tasks_that_are_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only tasks that fail are judged by it."""
+    fed, rng = Fed(TaskFailureRule()), random.Random(8)
+    for n in range(300):
+        fed.see("task_ok", float(rng.random() > 0.02), f"t{n % 10}", after=1.0)
+    asked: list[tuple[int, int, float]] = []
+
+    def counted(k: int, n: int, p: float) -> float:
+        asked.append((k, n, p))
+        return 1.0
+
+    monkeypatch.setattr(failures, "binomial_tail", counted)
+    fed.wait(10.0)
+    assert asked == []
+
+
 def test_missing_outcomes_are_none() -> None:
     """``nan`` is no attempt."""
     fed = Fed(TaskFailureRule())
@@ -84,12 +176,12 @@ def test_missing_outcomes_are_none() -> None:
     assert fed.found == []
 
 
-@given(st.integers(0, 60), st.integers(0, 60), st.floats(0.001, 0.999))
+@given(st.integers(0, 500), st.integers(0, 500), st.floats(0.001, 0.999))
 def test_the_tail_is_the_sum_of_the_distribution(k: int, n: int, p: float) -> None:
     """It is what adding up the probabilities by their definition gives."""
     plain = sum(math.comb(n, i) * p**i * (1.0 - p) ** (n - i) for i in range(k, n + 1))
 
-    assert binomial_tail(k, n, p) == pytest.approx(min(plain, 1.0), rel=1e-6, abs=1e-12)
+    assert binomial_tail(k, n, p) == pytest.approx(min(plain, 1.0), rel=1e-6, abs=1e-200)
 
 
 def moved(new: str, name: str = "db") -> BreakerStateChanged:
