@@ -17,17 +17,23 @@ _STATES = {"process_stopped": "stopped", "process_zombie": "a zombie"}
 
 
 class ProcessWatch(Quiet):
-    """Watches signs of life, and the states that the sampler sees."""
+    """Watches signs of life, and the states that the sampler sees.
+
+    Silence is heard only by who listens: of the time between two calls two steps count at most, so that a watcher that
+    was stopped itself, with its container or by a debugger, does not take everybody for dead.
+    """
 
     def __init__(self, rule: ProcessRule) -> None:
         self._rule = rule
         self._open = OpenFindings(rule.name, rule.TYPE)
         self._alive: dict[str, float] = {}
+        self._looked_at = -math.inf
         self._since: dict[tuple[str, str], tuple[float, float]] = {}  # state → since when, and when last seen
         self._patience = {"process_stopped": rule.stopped_for, "process_zombie": rule.zombie_for}
 
     def observe(self, sample: Sample) -> list[Finding]:
         """Take a sign of life, or a state."""
+        self._look(sample.at)
         if sample.metric == self._rule.heartbeat:
             if sample.target in self._alive or len(self._alive) < _MOST_TARGETS:
                 self._alive[sample.target] = max(sample.at, self._alive.get(sample.target, -math.inf))
@@ -39,6 +45,7 @@ class ProcessWatch(Quiet):
 
     def tick(self, t: float, at: float) -> list[Finding]:
         """Let time pass: who was silent for too long is found; a state that is seen no more is over."""
+        self._look(at)
         for key, (_, seen) in tuple(self._since.items()):
             if at - seen > max(6.0 * self._rule.step, 60.0):
                 del self._since[key]  # the process is gone: nobody measures it any more
@@ -51,6 +58,12 @@ class ProcessWatch(Quiet):
         for state in _STATES:
             self._since.pop((target, state), None)
         return self._open.end(target, t, f"{target} is gone")
+
+    def _look(self, at: float) -> None:
+        unheard = at - self._looked_at - 2.0 * self._rule.step
+        if unheard > 0.0:
+            self._alive = {target: heard + unheard for target, heard in self._alive.items()}
+        self._looked_at = max(self._looked_at, at)
 
     def _note(self, key: tuple[str, str], holds: bool, at: float) -> None:
         if not holds:

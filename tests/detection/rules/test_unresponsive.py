@@ -11,12 +11,33 @@ def test_silence_of_more_than_30_s() -> None:
     """After the last sign of life it takes more than 30 s; the next one ends it."""
     fed = Fed(ProcessRule())
     fed.see("heartbeat", 1.0, "worker")
-    assert fed.wait(30.0) == []
+    assert [fed.wait(10.0) for _ in range(3)] == [[], [], []]
     (found,) = fed.wait(0.5)
     assert (found.kind, found.severity) == ("process_unresponsive", Severity.CRITICAL)
     assert found.message == "worker has given no sign of life for 30 s"
     assert fed.wait(100.0) == []
     assert words(fed.see("heartbeat", 1.0, "worker")) == ["-process_unresponsive worker"]
+
+
+def test_who_was_stopped_itself_takes_nobody_for_dead() -> None:
+    """Two minutes in which nobody listened, as in a container that was frozen, are no silence of all the others."""
+    fed = Fed(ProcessRule())
+    for _ in range(10):
+        for worker in ("a", "b"):
+            fed.see("heartbeat", 1.0, worker, after=5.0)
+    assert fed.wait(120.0) == []
+    for _ in range(10):
+        fed.see("heartbeat", 1.0, "a", after=5.0)
+        fed.wait(0.0)
+    assert words(fed.found) == ["+process_unresponsive b"]
+
+
+def test_who_listens_seldom_finds_it_later() -> None:
+    """With 30 s from one look to the next, twice two steps of 10 s are more than 30 s."""
+    fed = Fed(ProcessRule())
+    fed.see("heartbeat", 1.0, "worker")
+    assert fed.wait(30.0) == []
+    assert words(fed.wait(30.0)) == ["+process_unresponsive worker"]
 
 
 def test_who_never_gave_a_sign_is_not_missed() -> None:
