@@ -37,7 +37,7 @@ class FlatForest:
         self.offset = offset
         self._own = own
         self._walk = Walk(nodes, n_features)
-        self._divisor = nodes.trees * average_path(np.array([max_samples]))
+        self._divisor = nodes.trees * float(average_path(np.array([max_samples]))[0])
 
     @classmethod
     def from_sklearn(cls, forest: Any) -> Self:
@@ -76,8 +76,7 @@ class FlatForest:
         return self.score_samples(rows) - self.offset
 
     def _scores(self, depths: NDArray[np.float64]) -> NDArray[np.float64]:
-        share = np.ones_like(depths)
-        np.divide(depths, self._divisor, out=share, where=self._divisor != 0)
+        share = depths / self._divisor if self._divisor else np.ones_like(depths)
         scores: NDArray[np.float64] = -(2 ** (-share))
         return scores
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from selfheal.detection.forest.nodes import Nodes
 
 TOP = 3
-"""Levels that a batch decides for all their nodes at once: there are few, and comparing is cheaper than looking up."""
-BLOCK = 1024
-"""Rows of a batch that walk together: each operation has so many numbers in a row."""
+"""Levels whose nodes, seven of a tree, are all asked at once: their answers are the bits of a number."""
+BLOCK = 256
+"""Rows of a batch that walk together: what they look up stays in the processor's cache, of many features too."""
 PAIRS = 25_600
-"""Rows times trees that walk together, so that what they touch stays in the processor's cache."""
+"""Rows times trees that walk together, for the same reason."""
 HALF = 32
 """Bits of a key."""
 
@@ -25,7 +25,7 @@ class Walk:
     A missing value is handled without a branch in the walk: a row with one is doubled, missing values being ``-inf`` in
     the first half and ``inf`` in the second, and each node looks at the half in which it goes the right way.
 
-    A batch compares no values below the upper levels, but adds whole numbers in their order: see :func:`_keys`.
+    A batch compares no values below the upper levels, but adds whole numbers in their order: see :class:`_Tables`.
 
     Args:
         nodes: of all trees.
@@ -35,128 +35,137 @@ class Walk:
     def __init__(self, nodes: Nodes, n_features: int) -> None:
         self._nodes = nodes
         self._features = n_features
-        self._feature = nodes.feature
-        self._doubled = nodes.feature + n_features * nodes.missing_right
-        roots = slice(0, nodes.trees)
-        self._root_threshold = nodes.threshold[roots]
-        self._root_child = nodes.child[roots]
-        self._top = min(TOP, nodes.depth)
-        self._heap = _heap(nodes, self._top)
-        entry = np.ascontiguousarray(self._heap[-1].T).ravel()
-        self._entry_row = (np.arange(nodes.trees) << self._top)[:, None]
-        # A record is the place of the left child, and below it what is missing to the threshold: the key of a value
-        # above it, added, carries into the place, which becomes that of the right child. At a leaf none carries.
-        limit = np.where(nodes.leaf, 0, (1 << HALF) - 1 - _keys(nodes.threshold))
-        self._record = nodes.child << HALF | limit
-        self._entered = _Tables(self._record[entry], nodes.length[entry], self._feature[entry], self._doubled[entry])
-        self._within = _Tables(self._record, nodes.length, self._feature, self._doubled)
+        self._upper = _Upper(nodes)
+
+    @cached_property
+    def _whole(self) -> _Tables:
+        return _Tables(self._nodes, self._upper, self._nodes.feature, self._features)
+
+    @cached_property
+    def _gapped(self) -> _Tables:
+        doubled = self._nodes.feature + self._features * self._nodes.missing_right
+        return _Tables(self._nodes, self._upper, doubled, 2 * self._features)
 
     def one(self, row: NDArray[np.float32]) -> NDArray[np.float64]:
         """Sum of the path lengths of one row, as an array of one."""
-        nodes, feature = self._nodes, self._feature
-        if np.isnan(row).any():
-            feature, row = self._doubled, _double(row)
-        threshold, child = nodes.threshold, nodes.child
-        at = self._root_child + (row.take(feature[: nodes.trees]) > self._root_threshold)
-        for _ in range(nodes.depth - 1):
-            right = row.take(feature.take(at)) > threshold.take(at)
-            at = child.take(at)
+        tables = self._whole
+        if np.count_nonzero(np.isnan(row)):  # half the time of any()
+            tables, row = self._gapped, _double(row)
+        nodes, upper, feature = self._nodes, self._upper, tables.feature
+        answers = row.take(tables.asked) > upper.threshold
+        at = upper.reached.take(upper.weight @ answers + upper.first)
+        for _ in range(nodes.depth - TOP):
+            right = row.take(feature.take(at)) > nodes.threshold.take(at)
+            at = nodes.child.take(at)
             at += right
         lengths: NDArray[np.float64] = np.add.accumulate(nodes.length.take(at))[-1:]
         return lengths
 
     def many(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         """Sums of the path lengths of many rows."""
-        gaps = bool(np.isnan(rows).any())
-        columns, trees = (_double(rows) if gaps else rows).T, self._nodes.trees
+        tables, walking = self._whole, rows
+        if np.isnan(rows).any():
+            tables, walking = self._gapped, _double(rows)
+        if not tables.fit:
+            return np.concatenate([np.empty(0), *(self.one(row) for row in rows)])
+        blocks = np.array_split(walking, max(1, -(-len(rows) // BLOCK)))
+        return np.concatenate([self._block(block, tables) for block in blocks])
+
+    def _block(self, rows: NDArray[np.float32], tables: _Tables) -> NDArray[np.float64]:
+        """Sums of some rows, walked down some trees after the other."""
         sums = np.zeros(len(rows))
-        block = max(1, min(BLOCK, len(rows)))
-        group = max(1, min(PAIRS // block, trees))
-        room = _Room(group, block)
-        for start in range(0, len(rows), block):
-            part = _Part(np.ascontiguousarray(columns[:, start : start + block]), self._entered, self._within, gaps)
-            for tree in range(0, trees, group):
-                self._block(part, slice(tree, min(tree + group, trees)), room, sums[start : start + block])
+        values, keys = np.ascontiguousarray(rows.T), (_keys(rows) << tables.bits).ravel()
+        column = np.arange(len(rows)) * rows.shape[1]
+        together = max(1, PAIRS // max(1, len(rows)))
+        for first in range(0, self._nodes.trees, together):
+            at = self._enter(values, tables, slice(first, first + together))
+            self._descend(at, keys, column, tables)
+            self._add(at, sums)
         return sums
 
-    def _block(self, part: _Part, trees: slice, room: _Room, sums: NDArray[Any]) -> None:
-        """Walk some rows down some trees, and add to their sums. No index leaves its array: 'wrap' is just faster."""
-        width = part.values.shape[1]
-        at, look, key, lengths = room.of(trees.stop - trees.start, width)
-        np.add(self._decide_top(part, trees), self._entry_row[trees], out=at)
-        tables, first, column = self._entered, part.entry_first, np.arange(width)
-        for _ in range(self._nodes.depth - self._top):
-            first.take(at, out=look, mode="wrap")
-            look += column
-            part.keys.take(look, out=key, mode="wrap")
-            tables.record.take(at, out=look, mode="wrap")
-            key += look
-            np.right_shift(key, HALF, out=at)
-            tables, first = self._within, part.first
-        # Tree after tree, as scikit-learn adds them, beginning with what the trees before came to.
+    def _enter(self, values: NDArray[np.float32], tables: _Tables, trees: slice) -> NDArray[np.int64]:
+        """For each tree and row, the entry that the answers of the upper levels lead to."""
+        upper = self._upper
+        answers = values.take(tables.asked[:, trees], axis=0) > upper.threshold[:, trees, None]
+        code = np.einsum("i,ijk->jk", upper.weight, answers.view(np.uint8))
+        entry: NDArray[np.int64] = code.astype(np.int64)
+        entry += upper.first[trees, None]
+        return entry
+
+    def _descend(
+        self, at: NDArray[np.int64], keys: NDArray[np.int64], column: NDArray[np.int64], tables: _Tables
+    ) -> None:
+        """Walk from the entries to the leaves, in place. No index leaves its array: 'wrap' is just faster."""
+        found, key = np.empty_like(at), np.empty_like(at)
+        record = tables.entry
+        for _ in range(max(1, self._nodes.depth - TOP)):
+            record.take(at, out=found, mode="wrap")
+            np.bitwise_and(found, tables.mask, out=at)
+            at += column
+            keys.take(at, out=key, mode="wrap")
+            key += found
+            np.right_shift(key, tables.shift, out=at)
+            record = tables.record
+
+    def _add(self, at: NDArray[np.int64], sums: NDArray[np.float64]) -> None:
+        """Add the lengths tree after tree, as scikit-learn does, beginning with what the trees before came to."""
+        lengths = np.empty((len(at) + 1, len(sums)))
         lengths[0] = sums
-        tables.length.take(at, out=lengths[1:], mode="wrap")
-        if width > 1:
+        self._nodes.length.take(at, out=lengths[1:], mode="wrap")
+        if len(sums) > 1:
             np.add.reduce(lengths, axis=0, out=sums)
         else:  # a single column would be added pairwise, which rounds differently
             sums[:] = np.add.accumulate(lengths)[-1]
 
-    def _decide_top(self, part: _Part, trees: slice) -> NDArray[np.uint8]:
-        """For each tree and row, the turns taken in the upper levels, as the bits of a number."""
-        count, width = trees.stop - trees.start, part.values.shape[1]
-        turns = np.zeros((count, width), dtype=np.uint8)
-        path: list[NDArray[np.bool_]] = []
-        feature = self._doubled if part.gaps else self._feature
-        for heap in self._heap[: self._top]:
-            level = heap[:, trees]
-            seen = part.values.take(feature[level].ravel(), axis=0).reshape(len(level), count, width)
-            right = seen > self._nodes.threshold[level][:, :, None]
-            for turn in path:  # of all nodes of the level, keep the one that the row comes to
-                half = len(right) // 2
-                right = right[:half] ^ ((right[:half] ^ right[half:]) & turn)
-            path.append(right[0])
-            turns <<= 1
-            turns |= right[0].view(np.uint8)
-        return turns
+
+class _Upper:
+    """The upper levels of all trees, each as a complete tree, in which a leaf is its own children.
+
+    ``asked``: their nodes, of shape (nodes of a tree, trees), the children of the i-th being the (2i + 1)-th and the
+    next one; ``reached``: for each tree and each number that the answers make, the node below them.
+    """
+
+    def __init__(self, nodes: Nodes) -> None:
+        count = (1 << TOP) - 1
+        heap = [np.arange(nodes.trees)]
+        for n in range(count):
+            left = nodes.child[heap[n]]
+            heap += [left, left + (left != heap[n])]
+        self.asked = np.array(heap)[:count]
+        self.threshold = nodes.threshold[self.asked]
+        self.weight = (1 << np.arange(count)).astype(np.uint8)
+        self.first = np.arange(nodes.trees) << count
+        answers = np.arange(1 << count)
+        place = np.zeros_like(answers)
+        for _ in range(TOP):
+            place = 2 * place + 1 + (answers >> place & 1)
+        self.reached = np.array(heap)[place].T.ravel()
 
 
-class _Tables(NamedTuple):
-    """What is looked up of a node, or of what the upper levels decided: record, length, and which value it looks at."""
+class _Tables:
+    """Where in a row the nodes look, and all that a step of a batch looks up of a node, as the bits of one number.
 
-    record: NDArray[np.int64]
-    length: NDArray[np.float64]
-    feature: NDArray[np.intp]
-    doubled: NDArray[np.intp]
+    A record is, from the highest bits on: the place of the left child, what is missing to the threshold, and where in a
+    row the node looks. The key of a value above the threshold, added, carries into the place, which becomes that of
+    the right child. At a leaf none carries, as no value is above infinity.
 
+    ``entry``: the records of what the answers of the upper levels lead to; ``fit``: whether records have enough bits.
+    """
 
-class _Part:
-    """Rows that walk together, a column each: their values, their keys, and where those begin that a node looks at."""
-
-    def __init__(self, values: NDArray[np.float32], entered: _Tables, within: _Tables, gaps: bool) -> None:
-        width = values.shape[1]
-        self.values, self.gaps = values, gaps
-        self.keys = _keys(values).ravel()
-        self.entry_first = (entered.doubled if gaps else entered.feature) * width
-        self.first = (within.doubled if gaps else within.feature) * width
-
-
-class _Room:
-    """Arrays used again for each block, rather than asked of the system each time."""
-
-    def __init__(self, trees: int, width: int) -> None:
-        self._whole = [np.empty(trees * width, np.int64) for _ in range(3)]
-        self._lengths = np.empty((trees + 1) * width)
-
-    def of(self, trees: int, width: int) -> tuple[NDArray[Any], ...]:
-        count = trees * width
-        parts = (array[:count].reshape(trees, width) for array in self._whole)
-        return (*parts, self._lengths[: count + width].reshape(trees + 1, width))
+    def __init__(self, nodes: Nodes, upper: _Upper, feature: NDArray[np.intp], width: int) -> None:
+        self.feature, self.asked = feature, feature[upper.asked]
+        self.bits = (width - 1).bit_length()
+        self.mask, self.shift = (1 << self.bits) - 1, HALF + self.bits
+        self.fit = len(nodes.child).bit_length() + self.shift < 64
+        places = (nodes.child << HALF) + ((1 << HALF) - 1) - _keys(nodes.threshold)
+        self.record = places << self.bits | feature
+        self.entry = self.record[upper.reached]
 
 
 def _keys(values: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Whole numbers from 0 to 2 ** 32 - 1 in the very order of the values, none of which is missing."""
+    """Whole numbers of 32 bits, sign included, in the very order of the values, none of which is missing."""
     bits = (values + np.float32(0)).view(np.int32)  # -0.0 becomes 0.0
-    keys: NDArray[np.int64] = (bits ^ (bits >> 31 & 0x7FFFFFFF)).astype(np.int64) + (1 << HALF - 1)
+    keys: NDArray[np.int64] = (bits ^ (bits >> 31 & 0x7FFFFFFF)).astype(np.int64)
     return keys
 
 
@@ -164,13 +173,3 @@ def _double(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     missing = np.isnan(rows)
     low, high = np.where(missing, -np.inf, rows), np.where(missing, np.inf, rows)
     return np.concatenate([low, high], axis=-1, dtype=np.float32)
-
-
-def _heap(nodes: Nodes, levels: int) -> list[NDArray[np.intp]]:
-    """The nodes of the upper levels as complete trees, of shape (2 ** level, trees); a leaf is its own children."""
-    heap = [np.arange(nodes.trees)[None, :]]
-    for _ in range(levels):
-        left = nodes.child[heap[-1]]
-        beside = left + (left != heap[-1])
-        heap.append(np.stack([left, beside], axis=1).reshape(-1, nodes.trees))
-    return heap

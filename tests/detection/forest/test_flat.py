@@ -91,6 +91,17 @@ def test_shallow_deep_and_partial_trees(shape: dict[str, Any]) -> None:
     assert same(FlatForest.from_sklearn(forest).score_samples(rows), forest.score_samples(rows))
 
 
+def test_many_trees_and_many_features() -> None:
+    """A thousand trees, and rows of four hundred numbers with gaps, have scikit-learn's scores."""
+    forest = grown(m=400, n=300, gaps=True, n_estimators=1_000, max_samples=16)
+    rows = np.random.default_rng(9).normal(size=(40, 400))
+    rows[::3, ::7] = np.nan
+    flat = FlatForest.from_sklearn(forest)
+
+    assert same(flat.score_samples(rows), forest.score_samples(rows))
+    assert [flat.score(row) for row in rows[:3]] == forest.score_samples(rows[:3]).tolist()
+
+
 def test_no_rows_have_no_scores() -> None:
     """An empty batch is no error."""
     assert FlatForest.from_sklearn(grown(n=10)).score_samples(np.empty((0, 4))).tolist() == []

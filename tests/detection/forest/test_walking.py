@@ -28,16 +28,18 @@ def cut_at(nodes: Nodes, value: np.float32) -> Nodes:
 
 @pytest.mark.parametrize("value", EDGES[1:-2].tolist())
 def test_values_around_a_threshold(value: float) -> None:
-    """Zeros of both signs, the smallest and the largest numbers and infinities are above a threshold or are not."""
-    walk = Walk(cut_at(FlatForest.from_sklearn(grown(gaps=True)).nodes, np.float32(value)), 4)
-    rows = np.random.default_rng(1).choice(EDGES, size=(200, 4))
+    """Zeros of both signs, the smallest and the largest numbers, infinities and neighbours are above it or are not."""
+    cut = np.float32(value)
+    walk = Walk(cut_at(FlatForest.from_sklearn(grown(gaps=True)).nodes, cut), 4)
+    beside = np.nextafter(cut, np.array([-np.inf, np.inf], np.float32))
+    rows = np.random.default_rng(1).choice(np.append(EDGES, beside), size=(200, 4))
 
     assert walk.many(rows).tobytes() == one_by_one(walk, rows).tobytes()
 
 
 @pytest.mark.parametrize("n", [1, 2, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK + 2])
-def test_rests_of_blocks(n: int) -> None:
-    """A last block of one row is added up in the same order as all others."""
+def test_blocks_of_every_size(n: int) -> None:
+    """Rows of a block, even of a single one, are added up in the same order."""
     walk = Walk(FlatForest.from_sklearn(grown()).nodes, 4)
     rows = np.random.default_rng(2).normal(size=(n, 4)).astype(np.float32)
 
@@ -61,3 +63,17 @@ def test_trees_of_few_levels(n: int) -> None:
     rows = np.random.default_rng(4).normal(size=(50, 4)).astype(np.float32)
 
     assert FlatForest.from_sklearn(forest).score_samples(rows).tobytes() == forest.score_samples(rows).tobytes()
+
+
+def test_a_forest_whose_records_have_too_few_bits() -> None:
+    """Of so many features that a node is no single number any more, each row walks alone, to the same leaves."""
+    nodes, apart = FlatForest.from_sklearn(grown(gaps=True)).nodes, 1 << 16
+    wide = attrs.evolve(nodes, feature=nodes.feature * apart)
+    rows = np.random.default_rng(8).normal(size=(6, 4)).astype(np.float32)
+    rows[::2, 1] = np.nan
+    spread = np.zeros((len(rows), 4 * apart), np.float32)
+    spread[:, ::apart] = rows
+
+    walk = Walk(wide, 4 * apart)
+    assert walk.many(spread).tobytes() == Walk(nodes, 4).many(rows).tobytes()
+    assert walk.many(spread[:0]).tolist() == []
