@@ -26,6 +26,7 @@ FLOORS = {
     "forking": 0,
     "lazy": 0,
     "plain": 0,
+    "processes": 0,
     "redaction": 0,
     "validators": 0,
     "conditions": 1,

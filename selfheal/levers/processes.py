@@ -4,43 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 
 import attrs
 
 from selfheal.clock import SYSTEM_CLOCK, Clock
 from selfheal.errors import ConfigError, NotFoundError
 from selfheal.levers.protocols_system import ProcessMark
+from selfheal.processes import boot_id, is_over, stat
 from selfheal.validators import between
 
 _ABOUT = 1.0
 """Real seconds that a killed process is given to be gone."""
-
-
-@attrs.frozen
-class _Stat:
-    state: str
-    parent: int
-    cpu: int
-    started: int
-
-
-def _stat(pid: int) -> _Stat | None:
-    """What the kernel says of a process; ``None`` if there is none that lives."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()  # the name before may hold anything
-    except OSError:
-        return None
-    if len(fields) < 20 or fields[0] in (b"Z", b"X", b"x"):
-        return None
-    return _Stat(fields[0].decode(), int(fields[1]), int(fields[11]) + int(fields[12]), int(fields[19]))
-
-
-def _boot() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def _lineage() -> set[int]:
@@ -48,15 +24,17 @@ def _lineage() -> set[int]:
     found, pid = {0, 1}, os.getpid()
     while pid > 1 and pid not in found:
         found.add(pid)
-        about = _stat(pid)
+        about = stat(pid)
         pid = about.parent if about is not None else 1
     return found
 
 
 def mark(owner: str, pid: int) -> ProcessMark | None:
     """The run of a process that has this id now; ``None`` if there is none."""
-    about = _stat(pid)
-    return None if about is None else ProcessMark(owner=owner, pid=pid, started=about.started, boot=_boot())
+    about = stat(pid)
+    if about is None or about.dead:
+        return None
+    return ProcessMark(owner=owner, pid=pid, started=about.started, boot=boot_id())
 
 
 @attrs.frozen(kw_only=True)
@@ -133,22 +111,15 @@ class ProcessCleanup:
             with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
                 if self._grace:
                     signal.pidfd_send_signal(fd, signal.SIGTERM)
-                    if _over(fd, self._grace):
+                    if is_over(fd, self._grace):
                         return True
                 signal.pidfd_send_signal(fd, signal.SIGKILL)
-            return _over(fd, _ABOUT)
+            return is_over(fd, _ABOUT)
         finally:
             os.close(fd)
 
     def __repr__(self) -> str:
         return f"ProcessCleanup({', '.join(self._owners)})"
-
-
-def _over(pidfd: int, seconds: float) -> bool:
-    """Whether the process of a pidfd ends within so many real seconds."""
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(seconds * 1000))
 
 
 @attrs.frozen(kw_only=True)
@@ -193,8 +164,8 @@ class IdleProcesses:
         now, before, seen = self._clock.monotonic(), self._seen, dict[ProcessMark, tuple[int, float]]()
         for owner in self._owners:
             for process in self._cleanup.processes(owner):
-                about = _stat(process.pid)
-                if about is None or about.started != process.started:
+                about = stat(process.pid)
+                if about is None or about.dead or about.started != process.started:
                     continue
                 cpu, since = before.get(process, (-1, now))
                 seen[process] = (cpu, since) if cpu == about.cpu else (about.cpu, now)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import signal
 
+from selfheal.processes import Stat
 from selfheal.supervision.exits import Exit
 from selfheal.supervision.holding import Held
-from selfheal.supervision.processes import Stat, bearers, send
+from selfheal.supervision.processes import bearers, send
 
 logger = logging.getLogger("selfheal.supervision")
 

@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 
-from selfheal.supervision.processes import Stat, family, is_over, look, pin, reap, reap_group, send, stat
+from selfheal.processes import Stat, is_over, stat
+from selfheal.supervision.processes import family, look, pin, reap, reap_group, send
 from selfheal.supervision.records import Pid
 
 

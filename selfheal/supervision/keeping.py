@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 
+from selfheal.processes import Stat
 from selfheal.supervision.checking import READ, Verdict, checkers
 from selfheal.supervision.clearing import CLEAR_EVERY, Clearing
 from selfheal.supervision.configs import WorkerConfig
@@ -15,7 +16,7 @@ from selfheal.supervision.holding import Held
 from selfheal.supervision.launching import Places, environment_of, fingerprint, launch, take_lock, taken_port
 from selfheal.supervision.machine import WorkerMachine
 from selfheal.supervision.output import OutputFile
-from selfheal.supervision.processes import CHECK, TOKEN, Stat, bearers, send
+from selfheal.supervision.processes import CHECK, TOKEN, bearers, send
 from selfheal.supervision.records import Record, write
 from selfheal.supervision.snapshots import WorkerSnapshot, view
 from selfheal.supervision.states import NEVER, Fate, Memory, Order, WorkerState
@@ -97,7 +98,7 @@ class Keeper:
                 os.close(held.pidfd)
             if alive:
                 pid, started = record.process.pid, record.process.started
-                return Stat(pid, "S", 0, pid, pid, started)
+                return Stat(pid, "S", 0, pid, pid, 0, started)
             return None
         return min((s for s in found if s.pid == s.session), key=lambda s: s.started, default=None)
 

@@ -7,76 +7,16 @@ compared, and only then signalled through that pidfd.
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import signal
 from collections.abc import Iterable, Iterator
 
-import attrs
+from selfheal.processes import Stat, read_proc, stat
 
-_CHUNK = 65_536
 TOKEN = "SELFHEAL_WORKER"  # noqa: S105 - the name of a variable, not a secret
 """The variable that says whose a process is: it is in the environment of a worker and of all it starts."""
 CHECK = "SELFHEAL_CHECK"
 """The variable that marks the process of a health check."""
-
-
-@attrs.frozen
-class Stat:
-    """What the kernel says of a process.
-
-    Args:
-        pid: its id.
-        state: one letter; ``Z`` and ``X`` are dead.
-        parent: id of its parent.
-        group: its process group.
-        session: its session.
-        started: clock ticks after the start of the machine.
-    """
-
-    pid: int
-    state: str
-    parent: int
-    group: int
-    session: int
-    started: int
-
-    @property
-    def dead(self) -> bool:
-        """Ended, though perhaps not reaped."""
-        return self.state in "ZXx"
-
-
-def stat(pid: int) -> Stat | None:
-    """Look at a process; ``None`` if there is none of that id."""
-    data = _read(f"/proc/{pid}/stat")
-    fields = data.rpartition(b")")[2].split()  # the name before it may hold anything
-    if len(fields) < 20:
-        return None
-    return Stat(pid, fields[0].decode(), int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]))
-
-
-def _read(path: str) -> bytes:
-    """All that a file of the kernel says; nothing where it may not be read. All processes are read at each crash."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return b""
-    data = b""
-    try:
-        while got := os.read(fd, _CHUNK):
-            data += got
-    except OSError:  # it ended meanwhile
-        return b""
-    finally:
-        os.close(fd)
-    return data
-
-
-@functools.cache
-def boot_id() -> str:
-    """Tells one run of the machine from the next, in which all ids begin anew."""
-    return _read("/proc/sys/kernel/random/boot_id").decode("ascii").strip()
 
 
 def everybody() -> Iterator[int]:
@@ -88,7 +28,7 @@ def everybody() -> Iterator[int]:
 
 def environment(pid: int) -> dict[str, str]:
     """The environment a process began with; empty where it may not be read."""
-    data = _read(f"/proc/{pid}/environ")
+    data = read_proc(f"/proc/{pid}/environ")
     pairs = (entry.partition(b"=") for entry in data.split(b"\0") if entry)
     return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
 
@@ -102,7 +42,7 @@ def bearers(prefix: str, *, checks: bool = False) -> dict[str, list[Stat]]:
     """
     needle, found = f"{TOKEN}={prefix}".encode(), dict[str, list[Stat]]()
     for pid in everybody():
-        if pid == os.getpid() or needle not in _read(f"/proc/{pid}/environ"):
+        if pid == os.getpid() or needle not in read_proc(f"/proc/{pid}/environ"):
             continue
         about, variables = stat(pid), environment(pid)
         token = variables.get(TOKEN, "")
@@ -134,7 +74,7 @@ def family(session: int, since: int, token: str) -> list[Stat]:
         about = stat(pid)
         if about is None or about.dead or about.started < since or pid == session:
             continue
-        carries = needle in _read(f"/proc/{pid}/environ") and environment(pid).get(TOKEN) == token
+        carries = needle in read_proc(f"/proc/{pid}/environ") and environment(pid).get(TOKEN) == token
         if about.session == session or (carries and _same_files(pid)):
             found.append(about)
     return found
@@ -167,15 +107,6 @@ def send(victims: Iterable[Stat], number: int) -> int:
         finally:
             os.close(fd)
     return hit
-
-
-def is_over(pidfd: int) -> bool:
-    """Whether the process of a pidfd has ended, reaped or not."""
-    import select
-
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(0))
 
 
 def look(pid: int) -> os.waitid_result | None:

@@ -13,7 +13,7 @@ from selfheal.clock import Clock
 from selfheal.configuring import structure
 from selfheal.durable import replace_file
 from selfheal.errors import ConfigError
-from selfheal.supervision.processes import boot_id
+from selfheal.processes import boot_id
 from selfheal.supervision.states import Memory
 
 logger = logging.getLogger("selfheal.supervision")

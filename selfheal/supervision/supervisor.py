@@ -11,11 +11,11 @@ from typing import Any
 from selfheal.clock import SYSTEM_CLOCK, Clock
 from selfheal.errors import ConfigError, ConfigProblem, InvalidConfigError
 from selfheal.events import DEFAULT_BUS, EventBus
+from selfheal.processes import stat
 from selfheal.supervision.commanding import Commander
 from selfheal.supervision.configs import SupervisorConfig
 from selfheal.supervision.launching import Places, obstacles
 from selfheal.supervision.output import OutputFile
-from selfheal.supervision.processes import stat
 from selfheal.supervision.records import read
 from selfheal.supervision.snapshots import StopReport, SupervisorSnapshot, WorkerSnapshot, as_section
 

@@ -90,7 +90,7 @@ def test_a_boot_moves_all_moments(opened: Opened, monkeypatch: pytest.MonkeyPatc
     first.put("later", delay=40.0)
     assert first.take("w") is not None
     first.close()
-    monkeypatch.setattr(durable_file, "_boot", lambda: "another boot")
+    monkeypatch.setattr(durable_file, "boot_id", lambda: "another boot")
     clock = FakeClock(start=50.0)
     queue = opened(clock, age_step=1.0)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from selfheal.clock import SYSTEM_CLOCK
 from selfheal.errors import StateError
+from selfheal.processes import boot_id
 from selfheal.resources.queue.options import QueueOptions
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class QueueFile:
     def _prepare(self, connection: sqlite3.Connection, now: float) -> None:
         for statement in _TABLES:
             connection.execute(statement)
-        boot = _boot()
+        boot = boot_id()  # where there is none, a clock that went back tells of most boots
         row: Any = connection.execute("SELECT version, boot, stamp FROM queue").fetchone()
         if row is None:
             connection.execute(
@@ -158,10 +159,3 @@ class QueueFile:
 
 _inherited: list[sqlite3.Connection] = []
 """Connections of a parent process, kept so that this one never closes them."""
-
-
-def _boot() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:  # no such thing on this system: a clock that went back tells of most boots
-        return ""
