@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from selfheal.conditions import Condition, ConditionIndex, Firing, TriggerState, describe, metrics_of, scaled
 from selfheal.detection.rules.findings import Finding, OpenFindings
-from selfheal.detection.rules.watch import Quiet
+from selfheal.detection.rules.watch import Pace, Quiet
 from selfheal.detection.sampler import Sample
 from selfheal.events import Severity
 
@@ -21,6 +21,8 @@ _ON = (TriggerState.FIRING, TriggerState.CLEARING)
 _BEGINS, _LASTS = "begins", "lasts"
 _AT_ONCE = 1e-13
 """Makes every duration, rounded to microseconds, none."""
+_GONE = 7200.0
+"""Seconds without any value after which what was measured is taken to be gone."""
 _MOST_REQUESTS = 2000
 """Requests of one target that a percentile is taken over, at most: the latest."""
 
@@ -47,7 +49,9 @@ class ThresholdWatch(Quiet):
         self._index = ConditionIndex(stale_after=2.0 * step, max_series=_MOST_TARGETS * len(self._metrics))
         self._index.add(_BEGINS, condition)
         # A value past its threshold again, however shortly, means that it is not over.
-        self._index.add(_LASTS, scaled(condition, _AT_ONCE), clear_for)
+        at_once = scaled(condition, _AT_ONCE)
+        self._index.add(_LASTS, at_once, clear_for)
+        self._pace = Pace(name, step) if clear_for or at_once != condition else None
 
     @classmethod
     def of(cls, rule: ThresholdRule | CpuSpikeRule) -> ThresholdWatch:
@@ -59,11 +63,23 @@ class ThresholdWatch(Quiet):
         """Take a sample, if the condition looks at its metric."""
         if sample.metric not in self._metrics:
             return []
+        if self._pace is not None and math.isfinite(sample.value):
+            self._pace.look(sample.metric, sample.at)
         return self._found(self._index.observe(sample.metric, sample.value, sample.target, sample.at), sample.t)
 
     def tick(self, t: float, at: float) -> list[Finding]:
-        """Let time pass: what has held for long enough is found."""
-        return self._found(self._index.tick(at), t)
+        """Let time pass: what has held for long enough is found, and what is not measured any more is over."""
+        found = self._found(self._index.tick(at), t)
+        for target in [finding.target for finding in self._open.all]:
+            if at - self._seen_at(target) > _GONE:
+                found += self.forget(target, t)
+        return found
+
+    def _seen_at(self, target: str) -> float:
+        """When a value that the condition looks at came last; that of all stands in for that of the target."""
+        samples = self._index.samples
+        some = [samples.series(metric, target) or samples.series(metric, "") for metric in self._metrics]
+        return max((series.points[-1][0] for series in some if series is not None), default=-math.inf)
 
     def forget(self, target: str, t: float) -> list[Finding]:
         """Drop all that was observed on a target."""

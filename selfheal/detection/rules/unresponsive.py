@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from selfheal.detection.rules.findings import Finding, OpenFindings
-from selfheal.detection.rules.watch import Quiet
+from selfheal.detection.rules.watch import Pace, Quiet
 
 if TYPE_CHECKING:
     from selfheal.detection.rules.specs import ProcessRule
@@ -28,6 +28,7 @@ class ProcessWatch(Quiet):
         self._open = OpenFindings(rule.name, rule.TYPE)
         self._alive: dict[str, float] = {}
         self._looked_at = -math.inf
+        self._pace = Pace(rule.name, rule.step)
         self._since: dict[tuple[str, str], tuple[float, float]] = {}  # state → since when, and when last seen
         self._patience = {"process_stopped": rule.stopped_for, "process_zombie": rule.zombie_for}
 
@@ -38,6 +39,7 @@ class ProcessWatch(Quiet):
             if sample.target in self._alive or len(self._alive) < _MOST_TARGETS:
                 self._alive[sample.target] = max(sample.at, self._alive.get(sample.target, -math.inf))
         elif sample.metric in _STATES and not math.isnan(sample.value):
+            self._pace.look(sample.metric, sample.at)
             self._note((sample.target, sample.metric), sample.value >= 1.0, sample.at)
         else:
             return []

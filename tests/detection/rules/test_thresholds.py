@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 from selfheal.conditions import parse
-from selfheal.detection.rules import CpuSpikeRule, LatencyRule, ThresholdRule
+from selfheal.detection.rules import CpuSpikeRule, LatencyRule, ProcessRule, ThresholdRule
 from selfheal.detection.rules.thresholds import percentile
 from selfheal.errors import ConfigError
 from selfheal.events import Alert, AlertCleared
@@ -118,6 +118,61 @@ def test_a_target_that_is_gone_ends_its_alert() -> None:
     fed.see("disk", 95.0)
     assert words(fed.rules.forget("web", fed.t, fed.now)) == ["-r web"]
     assert fed.rules.open == ()
+
+
+def test_what_is_not_measured_any_more_is_over_after_two_hours() -> None:
+    """A process that died by itself leaves no alert for ever; what is measured as missing keeps its own."""
+    fed = Fed(ThresholdRule(name="busy", condition=parse("process_cpu_percent > 90 and writes > 5")))
+    for target in ("a", "b"):
+        fed.see("writes", 9.0, target)
+        fed.see("process_cpu_percent", 99.0, target)
+    fed.wait(7000.0)
+    fed.see("process_cpu_percent", math.nan, "b")
+    assert fed.wait(200.0) == []
+    assert words(fed.wait(1.0)) == ["-busy a"]
+    fed.see("writes", 9.0, "b", after=6000.0)
+    assert fed.wait(7200.0) == []
+    assert words(fed.wait(1.0)) == ["-busy b"]
+
+
+def test_a_value_that_concerns_all_keeps_the_alert_of_a_target() -> None:
+    """A part of the condition that is measured on ``""`` stands in for it."""
+    fed = Fed(ThresholdRule(name="busy", condition=parse("depth > 90 and writes > 5")))
+    fed.see("writes", 9.0, "")
+    fed.see("depth", 99.0, "jobs")
+    for _ in range(100):
+        fed.see("writes", 9.0, "", after=300.0)
+        fed.wait(0.0)
+    assert words(fed.found) == ["+busy jobs"]
+
+
+def test_samples_too_far_apart_for_a_rule_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Every 30 s where a step is 10 s: the rule would never find anything, and says what to set; gaps say nothing."""
+    seldom = ThresholdRule(name="seldom", condition=parse("cpu_percent > 90 for 5m"), step=30.0)
+    fed = Fed(CpuSpikeRule(), seldom, ThresholdRule(name="at_once", condition=parse("cpu_percent > 90"), clear_for=0.0))
+    for _ in range(20):
+        fed.hold("cpu_percent", 95.0, 90.0, 10.0)
+        fed.hold("cpu_percent", 95.0, 90.0, 30.0)
+    fed.hold("cpu_percent", math.nan, 600.0, 30.0)
+    assert caplog.messages == []
+    fed.hold("cpu_percent", 95.0, 1500.0, 30.0)
+
+    assert caplog.messages == [
+        "rule cpu_spike: cpu_percent comes every 30 s. Time between samples further apart than two steps of 10 s"
+        " counts for nothing, so that no duration is ever over: set step to what its samples are apart"
+    ]
+    assert {"seldom", "at_once"} <= {finding.rule for finding in fed.found}
+
+
+def test_a_stopped_process_looked_at_too_seldom_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """The same for the states of processes; several of them looked at at once are no pace."""
+    fed = Fed(ProcessRule())
+    for _ in range(12):
+        for target in ("a", "b"):
+            fed.see("process_stopped", 1.0, target)
+        fed.wait(60.0)
+    assert fed.found == []
+    assert [message[:45] for message in caplog.messages] == ["rule process_unresponsive: process_stopped co"]
 
 
 def requests(fed: Fed, seconds: int, fast: float, slow: float, every_nth: int, a_second: int = 1) -> None:
