@@ -18,13 +18,16 @@ FILE_NAME = "anomaly_alert_latest.json"
 """What the file is called where nobody says otherwise."""
 
 
-def write_alerts(path: str | Path, alerts: Iterable[Alert], *, clock: Clock = SYSTEM_CLOCK) -> None:
+def write_alerts(
+    path: str | Path, alerts: Iterable[Alert], *, complete: bool = False, clock: Clock = SYSTEM_CLOCK
+) -> None:
     """Leave alerts in a file for an ``AlertFile``; a reader sees the old file or the new one, never a half.
 
     Args:
         path: the file; its directory has to be there. What was in it is replaced. It is for its owner alone, until
             somebody gives it other permissions, which it keeps.
         alerts: what to write. One that has no time (``at`` is 0) gets the time of now.
+        complete: whether these are all that are open, so that a reader takes what is not among them for over.
         clock: gives the time of now.
 
     Raises:
@@ -32,7 +35,7 @@ def write_alerts(path: str | Path, alerts: Iterable[Alert], *, clock: Clock = SY
     """
     wall = clock.wall()
     told = [alert_data(alert if alert.at else attrs.evolve(alert, at=wall)) for alert in alerts]
-    data = json.dumps({"alerts": told}, allow_nan=False, indent=1).encode()
+    data = json.dumps({"alerts": told, "complete": complete}, allow_nan=False, indent=1).encode()
     replace_file(path, data, mode=None, sync="content")
 
 

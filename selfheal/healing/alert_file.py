@@ -171,10 +171,16 @@ class AlertFile:
     ``timestamp`` (ISO-8601 with offset), in the alert or beside ``alerts``. A file that is being written is looked at
     again at the next look. A link, a directory, a device or a pipe is not read. One thread looks at a time.
 
+    An alert whose labels tell ``since`` is an incident: written anew with a later time it is the same, and told again
+    only if its severity is another. In a file with ``"complete": true`` what does not stand there any more is over.
+
     Args:
         path: the file; it need not be there.
         config: what of it is taken; the fields may be given as keyword arguments instead.
         clock: whose wall clock says how old an alert is.
+
+    Attributes:
+        over: fingerprints of alerts that the latest look did not find any more, in a file that says that it has all.
 
     Raises:
         ConfigError: if a limit is out of range.
@@ -191,14 +197,17 @@ class AlertFile:
         self.path = Path(path)
         self.config = attrs.evolve(config or AlertFileConfig(), **options)
         self._clock = clock
+        self.over: tuple[str, ...] = ()
         self._counts = _Counts()
         self._problem = ""
+        self._open: dict[str, None] = {}  # fingerprints that were there and are not known to be over
         self._seen: dict[bytes, None] = {}  # digests of alerts that were judged, the latest last
         self._known: tuple[int, ...] | None = None  # what the file looked like when it was judged whole
 
     def look(self) -> list[Alert]:
         """The alerts that are new and neither too old nor from the future, in the order of the file."""
         self._counts.looks += 1
+        self.over = ()
         try:
             data = self._read()
         except (FileNotFoundError, NotADirectoryError):
@@ -254,47 +263,59 @@ class AlertFile:
         self._known = None if fresh else _looks(after)
         return data
 
-    def _parse(self, data: bytes) -> tuple[list[Any], float | None]:
-        """The alerts as plain data, and the time of those that have none."""
+    def _parse(self, data: bytes) -> tuple[list[Any], float | None, bool]:
+        """The alerts as plain data, the time of those that have none, and whether they are all there are."""
         made = json.loads(data.decode("utf-8-sig"), parse_constant=lambda _: None)
         if not isinstance(made, dict):
             raise ValueError("it has to be an object")
         if "alerts" not in made:
-            return [made], None
+            return [made], None, False
         if not isinstance(made["alerts"], list):
             raise ValueError("'alerts' has to be a list")
-        return made["alerts"], moment_of(made.get("at", made.get("timestamp")))
+        return made["alerts"], moment_of(made.get("at", made.get("timestamp"))), made.get("complete") is True
 
-    def _judge(self, entries: list[Any], otherwise: float | None) -> list[Alert]:
+    def _judge(self, entries: list[Any], otherwise: float | None, complete: bool) -> list[Alert]:
         most = self.config.max_alerts
         if len(entries) > most:
             self._counts.invalid += len(entries) - most
             self._nothing(f"it has {len(entries)} alerts; the first {most} are taken")
-        told = []
+            complete = False
+        told, there = [], dict[str, None]()
         for index, entry in enumerate(entries[:most]):
             try:
                 alert = structure(entry, _Entry, f"alerts[{index}]").alert(otherwise)
             except (ConfigError, RecursionError) as error:
                 self._counts.invalid += 1
                 self._nothing(str(error)[:1000])
+                complete = False
                 continue
-            if self._is_new(alert) and self._is_timely(alert):
+            there[alert.fingerprint] = None
+            if self._is_first(alert_data(alert)) and self._is_timely(alert) and self._is_news(alert):
                 told.append(alert)
+        if complete:
+            self.over = tuple(fingerprint for fingerprint in self._open if fingerprint not in there)
+            self._open = there
+        else:
+            self._open = dict(tuple({**self._open, **there}.items())[-_REMEMBERED:])
         self._counts.taken += len(told)
         return told
 
-    def _is_new(self, alert: Alert) -> bool:
+    def _is_news(self, alert: Alert) -> bool:
+        """Whether an incident was not told as bad as it is; without ``since`` there is no telling, and it is."""
+        since = alert.labels.get("since")
+        return since is None or self._is_first([alert.fingerprint, since, alert.severity.value])
+
+    def _is_first(self, said: object) -> bool:
         import hashlib  # only where there are alerts
 
-        said = json.dumps(alert_data(alert), sort_keys=True).encode()
-        digest = hashlib.sha256(said).digest()
-        if digest in self._seen:
-            self._counts.repeated += 1
-            return False
+        digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).digest()
+        known = digest in self._seen
+        self._counts.repeated += known
+        self._seen.pop(digest, None)
         self._seen[digest] = None
         if len(self._seen) > _REMEMBERED:
             del self._seen[next(iter(self._seen))]
-        return True
+        return not known
 
     def _is_timely(self, alert: Alert) -> bool:
         age = self._clock.wall() - alert.at

@@ -134,6 +134,62 @@ def test_the_same_is_told_once(rig: Rig) -> None:
     assert [alert.kind for alert in rig.look(entry("a", 1))] == ["a"]
 
 
+def test_an_incident_that_tells_since_when_is_told_once(rig: Rig) -> None:
+    """Written anew with a later time, value and text it is the same; worse, or begun anew, it is told again."""
+    first = {"since": "2026-01-01T00:00:00Z"}
+    assert len(rig.look(entry("a", 60, labels=first, value=5.0))) == 1
+    assert rig.look(entry("a", 0, labels={**first, "more": "x"}, value=7.0, message="still")) == []
+    assert rig.counts() == {"taken": 1, "repeated": 1}
+    assert [alert.severity for alert in rig.look(entry("a", 0, labels=first, severity="critical"))] == ["critical"]
+    assert len(rig.look(entry("a", 0, labels={"since": "2026-01-01T06:00:00Z"}, severity="critical"))) == 1
+    assert len(rig.look(entry("b", 0, labels=first))) == 1
+
+
+def test_an_incident_that_was_too_old_is_told_when_it_is_known_to_hold(rig: Rig) -> None:
+    """A file that grew old while its writer was away is not the last word on what stands in it."""
+    since = {"labels": {"since": "2026-01-01T00:00:00Z"}}
+    assert rig.look(entry("a", 4000, **since)) == []
+    assert len(rig.look(entry("a", 10, **since))) == 1
+
+
+def test_what_a_complete_file_has_no_more_is_over(rig: Rig) -> None:
+    """Each end is told at one look; a file that is not complete, not whole or not there ends nothing."""
+    whole = {"complete": True}
+    rig.look({"alerts": [entry("a"), entry("b"), entry("c", 4000)], **whole})
+    assert rig.file.over == ()
+    rig.look({"alerts": [entry("a")]})
+    assert rig.file.over == ()
+    rig.look({"alerts": [entry("a"), {"kind": 5}], **whole})
+    assert rig.file.over == ()
+    rig.look('{"alerts": [')
+    assert rig.file.over == ()
+    rig.path.unlink()
+    rig.file.look()
+    assert rig.file.over == ()
+    rig.look({"alerts": [entry("a", 1)], **whole})
+    assert rig.file.over == ("b||", "c||")
+    rig.file.look()
+    assert rig.file.over == ()
+    rig.look({"alerts": [], **whole})
+    assert rig.file.over == ("a||",)
+
+
+def test_more_alerts_than_are_taken_end_none(tmp_path: Path) -> None:
+    """What stands beyond the limit is not known to be over."""
+    rig = Rig(tmp_path, max_alerts=2)
+    rig.look({"alerts": [entry("a"), entry("b")], "complete": True})
+    rig.look({"alerts": [entry("x"), entry("y"), entry("a")], "complete": True})
+    assert rig.file.over == ()
+
+
+def test_a_writer_says_whether_it_is_all(rig: Rig) -> None:
+    """Only who says so ends what is not in the file."""
+    write_alerts(rig.path, [Alert(kind="a", at=NOW)])
+    rig.file.look()
+    write_alerts(rig.path, [], complete=True)
+    assert (rig.file.look(), rig.file.over) == ([], ("a||",))
+
+
 def test_a_file_that_did_not_change_is_not_read(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """Judged once, the content is not parsed again until the file looks different."""
     rig.look(entry("a"))

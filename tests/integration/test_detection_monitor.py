@@ -15,7 +15,7 @@ from selfheal.detection import BaselineConfig, CompositeDetector, Monitor, Sampl
 from selfheal.detection.monitor import BankLearner, GroupLearner
 from selfheal.detection.rules import ThresholdRule
 from selfheal.events import Alert, AlertCleared, BreakerStateChanged, Severity
-from selfheal.healing import AlertFile
+from selfheal.healing import AlertFile, Outcome
 from selfheal.healing.strategies import StrategySet
 from selfheal.integrations.plots import Plots
 from selfheal.policies.matching import AlertMatch
@@ -161,6 +161,46 @@ def test_what_the_monitor_writes_is_what_the_healer_reads(host: Host) -> None:
     assert file.look() == []
     snapshot = file.snapshot()
     assert (snapshot.taken, snapshot.invalid, snapshot.refused, snapshot.problem) == (1, 0, 0, "")
+
+
+def test_a_healer_that_knows_the_file_alone_heals_once_and_sees_it_verified(tmp_path: Path) -> None:
+    """An incident is told once, though its file is written anew each minute; its end verifies what was done."""
+    clock, heard = FakeClock(wall=1_700_000_100.0), EventBus()
+    monitor = Monitor(rules=RULES, learners=(), events=EventBus(), clock=clock, directory=tmp_path)
+    strategies = StrategySet.from_data(
+        {
+            "version": 1,
+            "strategies": [
+                {"name": "unstick", "alerts": ["queue_stuck"], "settle": 0, "verify": {"by": "alert", "within": 60}}
+                | {"actions": ["log"]}
+            ],
+        }
+    )
+    file = AlertFile(tmp_path / "anomaly_alert_latest.json", clock=clock)
+    engine = StrategyEngine(
+        strategies, levers={}, flags=FeatureFlags(environ={}), clock=clock, events=heard, inline_actions=True,
+        sources=[file],
+    )  # fmt: skip
+
+    def run(target: str, depth: float, seconds: float) -> list[tuple[Outcome, str]]:
+        found: list[tuple[Outcome, str]] = []
+        for _ in range(int(seconds // 10.0)):
+            monitor.observe("queue_depth", depth, target)
+            monitor.tick()
+            records = engine.run_once()
+            found += [(one.outcome, one.alert.target) for one in records if one.outcome is not Outcome.REFUSED]
+            clock.advance(10.0)
+        return found
+
+    assert run("jobs", 500.0, 30.0) == []  # begun, and not verified yet
+    assert run("jobs", 5.0, 1800.0) == [(Outcome.HEALED, "jobs")]
+    assert run("mails", 500.0, 240.0) == [(Outcome.FAILED, "mails")]  # its alert is still open
+    run("mails", 500.0, 3360.0)
+    assert file.snapshot().taken == 2
+    run("mails", 5.0, 20.0)
+    assert engine.healer.snapshot().pending == 0
+    engine.close()
+    monitor.close()
 
 
 def test_odd_names_and_missing_values_are_read_as_they_were_written(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from selfheal.detection.gate import AlertGate, GateConfig
-from selfheal.detection.monitor.learners import NOT_MEASURED, PLAIN_GATE, Gated, Learning, News, Past
+from selfheal.detection.gate import MULTIVARIATE_GATE, AlertGate, GateConfig
+from selfheal.detection.monitor.learners import NOT_MEASURED, Gated, Learning, News, Past
 from selfheal.detection.monitor.signals import ANOMALY, Ended, Series, about, anomaly
 from selfheal.detection.protocols import MultivariateDetector
 from selfheal.detection.saved import Saved
@@ -28,7 +28,7 @@ class GroupLearner:
         target: whose they are, and that of its alerts.
         series: from its metrics to series elsewhere (``{"cpu": ("cpu_percent", "web-1")}``); the others are those of
             the same name on ``target``.
-        gate: when an alarm is raised and cleared; by default at a chance of 1 in 1600.
+        gate: when an alarm is raised and cleared; by default :data:`~selfheal.detection.MULTIVARIATE_GATE`.
         severity: of its alerts.
         name: what it is called.
 
@@ -42,7 +42,7 @@ class GroupLearner:
         target: str = "",
         *,
         series: Mapping[str, Series] | None = None,
-        gate: GateConfig = PLAIN_GATE,
+        gate: GateConfig = MULTIVARIATE_GATE,
         severity: Severity = Severity.WARNING,
         name: str = "composite",
     ) -> None:
@@ -100,10 +100,7 @@ class GroupLearner:
             for t, value in past(series):
                 steps.setdefault(t, {})[metric] = value
         history = sorted(steps.items())
-        for t, x in history:
-            self._detector.learn(t, x)
-            self._refit()
-        self._gated.steps = len(history)
+        self._gated.steps = self._detector.warm_start(history)
         self._gated.since = history[0][0] if history else math.nan
 
     def _refit(self) -> None:

@@ -151,12 +151,12 @@ class Keeper:
         self.problems.pop("saving", None)
         return True
 
-    def changed(self, told: Iterable[Told], alerts: Iterable[Alert]) -> None:
+    def changed(self, told: Sequence[Told], alerts: Sequence[Alert]) -> None:
         """Write down what is open, for the next life of this process, and for a healer in another one."""
         directory = self._ours()
         if directory is None:
             return
-        self.alerts(alerts)
+        self._alerts(directory, told, alerts)
         try:
             saving.save_open(directory, told)
         except StateError as error:
@@ -164,27 +164,27 @@ class Keeper:
         else:
             self.problems.pop("open", None)
 
-    def alerts(self, alerts: Iterable[Alert]) -> None:
+    def keep_telling(self, told: Sequence[Told], alerts: Sequence[Alert]) -> None:
+        """Write open alerts anew, if they were not for a while: a reader takes what is old for over."""
+        if alerts and not 0.0 <= self._clock.wall() - self._told_at < TELL_EVERY and (directory := self._ours()):
+            self._alerts(directory, told, alerts)
+
+    def _alerts(self, directory: Path, told: Iterable[Told], alerts: Iterable[Alert]) -> None:
         """Leave the open alerts for a healer in another process: the worst, if they are too many.
 
-        Each with the time of now: how old one is there says how long ago it was known to hold.
+        Each with the time of now: how old one is there says how long ago it was known to hold. They are all there are,
+        unless there is no room for one, or one of an earlier life was not seen again so far.
         """
-        directory = self._ours()
-        if directory is None:
-            return
         self._told_at = wall = self._clock.wall()
         chosen = _fitting([attrs.evolve(one, at=wall) for one in saving.published(alerts, MOST_ALERTS)])
+        there = {one.fingerprint for one in chosen}
+        complete = all(one.incident.fingerprint in there for one in told if one.published)
         try:
-            write_alerts(directory / FILE_NAME, chosen, clock=self._clock)
+            write_alerts(directory / FILE_NAME, chosen, complete=complete, clock=self._clock)
         except OSError as error:
             self._failed("alerts", error)
         else:
             self.problems.pop("alerts", None)
-
-    def keep_telling(self, alerts: Sequence[Alert]) -> None:
-        """Write what is open anew, if it was not for a while: a reader takes what is old for over."""
-        if alerts and not 0.0 <= self._clock.wall() - self._told_at < TELL_EVERY:
-            self.alerts(alerts)
 
     def plots(self, curves: Mapping[str, Curve]) -> dict[str, str]:
         """Draw what there is to be seen; fingerprint to the name of the file."""
@@ -236,8 +236,10 @@ def _fitting(alerts: list[Alert]) -> list[Alert]:
     sizes = [_size(alert) for alert in kept]
     while sum(sizes) > MOST_BYTES:
         longest = sizes.index(max(sizes))
-        if len(kept[longest].labels) > 1:
-            kept[longest] = attrs.evolve(kept[longest], labels={"shortened": "true"})
+        labels = kept[longest].labels
+        if "shortened" not in labels:
+            short = {"since": labels["since"], "shortened": "true"}
+            kept[longest] = attrs.evolve(kept[longest], labels=short)
             sizes[longest] = _size(kept[longest])
         else:
             del kept[longest], sizes[longest]

@@ -180,7 +180,7 @@ class Monitor:
         self._ticks, self._ticked_at = self._ticks + 1, t
         self._teller.flush()
         self._teller.recheck(t)
-        self._keeper.keep_telling(self._teller.alerts)
+        self._keeper.keep_telling(self._teller.told, self._teller.alerts)
         self._hooks.deliver(samples)
 
     def detect(self) -> int:

@@ -32,7 +32,10 @@ logger = logging.getLogger("selfheal.healing")
 
 
 class AlertSource(Protocol):
-    """Where alerts come from when they are looked for: :class:`~selfheal.healing.AlertFile`, or anything like it."""
+    """Where alerts come from when they are looked for: :class:`~selfheal.healing.AlertFile`, or anything like it.
+
+    One that knows has ``over`` too: fingerprints of the alerts that the latest look found to be over.
+    """
 
     def look(self) -> list[Alert]:
         """The alerts that are new since the last look. Quick, and raises nothing."""
@@ -162,6 +165,8 @@ class Loop:
         for source in self._sources:
             try:
                 found += source.look()
+                for fingerprint in getattr(source, "over", ()):
+                    self.clear(fingerprint)
             except Exception:
                 logger.exception("%r cannot be looked at for alerts", source)
         return found

@@ -213,7 +213,7 @@ def test_the_open_alerts_and_every_change_are_in_files(tmp_path: Path) -> None:
         "queue_stuck|jobs|queue_depth"
     ]
     monitor.observe("queue_depth", 5.0, "jobs")
-    assert json.loads(file.read_text()) == {"alerts": []}
+    assert json.loads(file.read_text()) == {"alerts": [], "complete": True}
     monitor.close()
     types = [entry.type for entry in read_journal(tmp_path / "detection_events.jsonl")]
     assert types == ["journal_opened", "alert_raised", "alert_cleared", "clean_stop"]
@@ -223,7 +223,7 @@ def test_a_silenced_alert_is_in_no_file_of_alerts(tmp_path: Path) -> None:
     """A healer in another process is not told either."""
     monitor, _ = life(tmp_path, FakeClock(), learners=(), silencing=lambda alert: "new disk")
     monitor.observe("queue_depth", 500.0, "jobs")
-    assert json.loads((tmp_path / "anomaly_alert_latest.json").read_text()) == {"alerts": []}
+    assert json.loads((tmp_path / "anomaly_alert_latest.json").read_text()) == {"alerts": [], "complete": True}
     monitor.close()
 
 
@@ -301,6 +301,9 @@ def test_too_many_or_too_large_alerts_leave_the_worst(tmp_path: Path) -> None:
     file = tmp_path / "anomaly_alert_latest.json"
     alerts = json.loads(file.read_text())["alerts"]
     assert 90 <= len(alerts) <= 100
+    assert not json.loads(file.read_text())["complete"]
+    assert any("shortened" in alert["labels"] for alert in alerts)
+    assert all("since" in alert["labels"] for alert in alerts)
     assert file.stat().st_size <= 1_048_576
     assert [alert["target"] for alert in alerts if alert["kind"] == "bad"] == ["db"]
     assert all(isinstance(event, Alert) for event in monitor.open)
@@ -472,3 +475,21 @@ def test_a_log_that_could_not_be_opened_is_opened_later(tmp_path: Path) -> None:
     assert (snapshot.unwritten, snapshot.problems) == (1, ())
     assert [entry.fields.get("target") for entry in read_journal(blocked)][-1] == "mails"
     monitor.close()
+
+
+def test_what_is_not_seen_again_yet_is_not_told_to_be_over(tmp_path: Path) -> None:
+    """After a restart the file of alerts is not all there is, until what was open is seen again or let go."""
+    clock = FakeClock()
+    first, _ = life(tmp_path, clock, learners=())
+    for target in ("jobs", "mails"):
+        first.observe("queue_depth", 500.0, target)
+    first.close()
+    file = tmp_path / "anomaly_alert_latest.json"
+    second, _ = life(tmp_path, clock, learners=())
+    second.observe("queue_depth", 500.0, "jobs")
+    data = json.loads(file.read_text())
+    assert ([alert["target"] for alert in data["alerts"]], data["complete"]) == (["jobs"], False)
+    second.observe("queue_depth", 500.0, "mails")
+    data = json.loads(file.read_text())
+    assert ([alert["target"] for alert in data["alerts"]], data["complete"]) == (["jobs", "mails"], True)
+    second.close()
