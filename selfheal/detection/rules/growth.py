@@ -52,13 +52,19 @@ class LeakWatch(Quiet):
         if (detector.leak is not None) == (key in self._open):
             return []
         if detector.leak is None:
-            return self._open.end(key, sample.t, f"{sample.metric} of {sample.target or 'the machine'} grows no more")
+            return self._open.end(key, sample.t, f"{_named(key)} grows no more")
         return self._begin(key, detector.leak, sample)
 
     def tick(self, t: float, at: float) -> list[Finding]:
-        """Let time pass: what was not measured for two hours is gone."""
-        gone = [key for key, seen in self._seen.items() if at - seen > _GONE]
-        return [finding for key in gone for finding in self._drop(key, t)]
+        """Let time pass: what was not measured for two hours is gone; what was learnt of the days of a whole is kept."""
+        found: list[Finding] = []
+        for key, seen in tuple(self._seen.items()):
+            kept = self._rule.trend.keep if key[0] == self._rule.metric else 0.0
+            if at - seen > max(kept, _GONE):
+                found += self._drop(key, t)
+            elif at - seen > _GONE:
+                found += self._open.end(key, t, _gone(key))
+        return found
 
     def forget(self, target: str, t: float) -> list[Finding]:
         """A process ended on purpose leaks no more."""
@@ -73,13 +79,13 @@ class LeakWatch(Quiet):
 
     def _drop(self, key: tuple[str, str], t: float) -> list[Finding]:
         del self._detectors[key], self._seen[key]
-        return self._open.end(key, t, f"{key[1]} is gone")
+        return self._open.end(key, t, _gone(key))
 
     def _begin(self, key: tuple[str, str], leak: Leak, sample: Sample) -> list[Finding]:
         grower = self._grower(leak) if sample.metric == self._rule.metric else sample.target
         soon = leak.exhausted_in is not None and leak.exhausted_in <= self._rule.trend.urgent
         left = "" if leak.exhausted_in is None else f"; exhausted in {leak.exhausted_in / HOUR:.1f} h"
-        grows = f"{sample.metric} of {sample.target or 'the machine'} grows by {leak.per_hour:.4g} an hour"
+        grows = f"{_named(key)} grows by {leak.per_hour:.4g} an hour"
         who = f"; {grower} grows the most" if grower and grower != sample.target else ""
         evidence = {
             "per_hour": f"{leak.per_hour:.6g}",
@@ -110,3 +116,11 @@ class LeakWatch(Quiet):
         }
         fastest = max(speeds, key=lambda target: speeds[target], default="")
         return fastest if fastest and speeds[fastest] > 0.0 else ""
+
+
+def _named(key: tuple[str, str]) -> str:
+    return f"{key[0]} of {key[1] or 'the machine'}"
+
+
+def _gone(key: tuple[str, str]) -> str:
+    return f"{_named(key)} is not measured any more"

@@ -60,6 +60,31 @@ def test_a_process_that_is_gone_leaks_no_more() -> None:
     assert words(fed.wait(200.0)) == ["-memory_leak b"]
 
 
+def test_a_pause_of_hours_ends_an_alert_and_forgets_no_days() -> None:
+    """A whole that was not measured for some hours has its alert ended; what was learnt of its days is still there."""
+    fed = Fed(LeakRule())
+    hours(fed, 24.0, 1.0)
+    assert words(fed.found) == ["+memory_leak host"]
+    assert words(fed.wait(7201.0)) == ["-memory_leak host"]
+    assert fed.found[-1].message == "memory_percent of host is not measured any more"
+    fed.wait(3600.0)
+    for n in range(12):
+        fed.see("memory_percent", 67.0 + n / 12.0, "host", after=300.0)
+    assert words(fed.found) == ["+memory_leak host", "-memory_leak host", "+memory_leak host"]
+
+
+def test_wholes_that_are_gone_make_room() -> None:
+    """Five hundred are watched at once; those that nobody measured for a week are forgotten."""
+    fed = Fed(LeakRule())
+    for n in range(500):
+        fed.see("memory_percent", 40.0, f"pod-{n}")
+    hours(fed, 20.0, 1.0)
+    assert fed.found == []
+    fed.wait(7 * 86_400.0)
+    hours(fed, 20.0, 1.0)
+    assert words(fed.found) == ["+memory_leak host"]
+
+
 def test_the_shape_of_the_day_is_learnt_from_the_history() -> None:
     """With three days of the past given, a leak is found within half a day, and the day itself is none."""
 
