@@ -56,7 +56,7 @@ class LeakWatch(Quiet):
         return self._begin(key, detector.leak, sample)
 
     def tick(self, t: float, at: float) -> list[Finding]:
-        """Let time pass: what was not measured for two hours is gone; what was learnt of the days of a whole is kept."""
+        """Let time pass: what was not measured for two hours is gone; the days of a whole are remembered."""
         found: list[Finding] = []
         for key, seen in tuple(self._seen.items()):
             kept = self._rule.trend.keep if key[0] == self._rule.metric else 0.0
