@@ -76,4 +76,4 @@ def _placed(error: ConfigError, where: str, cls: str) -> ConfigProblem:
 
 
 def _joined(where: str, inner: str) -> str:
-    return where + inner if not inner or inner[0] in "[." else f"{where}.{inner}"
+    return where + inner if not inner or inner[0] in "[.," else f"{where}.{inner}"

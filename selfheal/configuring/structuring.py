@@ -261,7 +261,7 @@ def _one_of(converter: Converter, value: Any, choices: Sequence[Any]) -> Any:
         except Exception:
             if isinstance(value, list | tuple | Mapping):  # the shape fits: what is inside does not
                 raise
-    raise RefusedError(value, " or ".join(words) or "of another kind")
+    raise RefusedError(value, " or ".join(dict.fromkeys(words)) or "of another kind")
 
 
 def _chosen(converter: Converter, value: Mapping[str, Any], records: Mapping[str, Any]) -> Any:

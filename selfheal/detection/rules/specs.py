@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, TypeAlias
 
 import attrs
 
 from selfheal.conditions import Condition, condition_from, metrics_of, parse, parse_duration
+from selfheal.conditions.showing import Described
 from selfheal.configuring import StructuredBy
 from selfheal.detection.leak import LeakConfig
 from selfheal.errors import ConfigError, ConfigProblem, InvalidConfigError
@@ -226,7 +228,7 @@ class CascadeRule:
         severity: of its alerts.
 
     Raises:
-        ConfigError: if a value is not accepted.
+        ConfigError: if a value is not accepted, or there are too few parts for any cascade.
     """
 
     TYPE: ClassVar[str] = "cascade_failure"
@@ -237,6 +239,12 @@ class CascadeRule:
     least: int = attrs.field(default=3, validator=between(2, 1000))
     slack: Seconds = attrs.field(default=10.0, validator=_duration)
     severity: Severity = Severity.CRITICAL
+
+    def __attrs_post_init__(self) -> None:
+        parts = {*self.dependencies, *itertools.chain.from_iterable(self.dependencies.values())}
+        if len(parts) < self.least:
+            accepted = f"of at least {self.least} parts, as 'least' asks for: fewer never make a cascade"
+            raise ConfigError("CascadeRule.dependencies", Described(f"{len(parts)} parts"), accepted)
 
 
 @attrs.frozen(kw_only=True)

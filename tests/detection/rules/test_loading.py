@@ -85,6 +85,37 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     assert "the nearest is 'high_latency'" in str(told.value)
 
 
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        (5, "rules[0] must be a table with text keys, got 5."),
+        (
+            {"type": "threshold", "name": "x", "condition": "cpu > 80 clear 90"},
+            "rules[0].condition, clear at character 1 must be at most the value (80), got 90.0.",
+        ),
+        (
+            {"type": "cascade_failure", "dependencies": {"web": ["api"]}},
+            "rules[0].dependencies must be of at least 3 parts, as 'least' asks for: fewer never make a cascade,"
+            " got 2 parts.",
+        ),
+        (
+            {"type": "cascade_failure", "dependencies": {"web": "api"}},
+            "rules[0].dependencies.web must be a list, got 'api'.",
+        ),
+        (
+            {"type": "high_latency", "percentile": 99},
+            "rules[0].condition must be a condition over 'latency_ms_p99', got",
+        ),
+        ({"type": "cpu_spike", "step": "soon"}, "rules[0].step must be a number of seconds or text such as '30s',"),
+    ],
+)
+def test_what_is_wrong_is_told_in_words_that_help(rule: Any, told: str) -> None:
+    """Where it stands, what is accepted there, and what was found."""
+    with pytest.raises(InvalidConfigError) as error:
+        rules_from({"version": 1, "rules": [rule]}, source="rules.json")
+    assert str(error.value).startswith(f"rules.json: {told}")
+
+
 def test_a_name_twice_is_refused() -> None:
     """In a file with its path, and in Python."""
     rules = [{"type": "cpu_spike"}, {"type": "cpu_spike"}]
