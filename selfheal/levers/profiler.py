@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import datetime
 import os
 import re
 import sys
@@ -15,15 +14,13 @@ from types import FrameType
 import attrs
 
 from selfheal.clock import SYSTEM_CLOCK, Clock
-from selfheal.durable import replace_file
 from selfheal.errors import ConfigError
-from selfheal.forking import track
+from selfheal.levers.dated_files import DatedFiles
 from selfheal.validators import between
 
 _MOST_FRAMES = 100
 _MOST_STACKS = 10_000
 _OTHERS = "(other stacks)"
-_NAME = re.compile(r"profile-\d{8}T\d{6}\.\d{3}Z-\d{6}-[a-z0-9-]*\.folded")
 
 
 @attrs.frozen(kw_only=True)
@@ -78,9 +75,7 @@ class StackProfiler:
         if not str(directory).strip() or not self.directory.is_dir():
             raise ConfigError("ProfilerConfig.directory", str(directory), "a directory that is there")
         self._clock = clock
-        self._lock = threading.Lock()
-        self._number = 0
-        track(self, StackProfiler._in_child)
+        self._files = DatedFiles(self.directory, "profile", "folded", keep=keep, sync="none")
 
     def profile(self, seconds: float, reason: str = "", cancelled: Callable[[], bool] = lambda: False) -> Path:
         """Look for ``seconds``, or until ``cancelled``.
@@ -108,30 +103,14 @@ class StackProfiler:
             if left <= 0 or cancelled():
                 break
             self._clock.sleep(min(self._config.interval, left))
-        return self._keep(_folded(counts, self._config.max_bytes), reason)
+        return self._files.write(self._clock.wall(), reason, _folded(counts, self._config.max_bytes))
 
     def files(self) -> list[Path]:
         """The profiles there are, oldest first."""
-        return sorted(path for path in self.directory.iterdir() if _NAME.fullmatch(path.name) and not path.is_symlink())
+        return self._files.all()
 
     def __repr__(self) -> str:
         return f"StackProfiler({str(self.directory)!r})"
-
-    def _keep(self, data: bytes, reason: str) -> Path:
-        moment = datetime.datetime.fromtimestamp(self._clock.wall(), datetime.UTC)
-        stamp = f"{moment:%Y%m%dT%H%M%S}.{moment.microsecond // 1000:03d}Z"
-        slug = re.sub(r"[^a-z0-9]+", "-", reason.lower()).strip("-")[:40].strip("-")
-        with self._lock:
-            self._number += 1
-            path = self.directory / f"profile-{stamp}-{self._number % 1_000_000:06d}-{slug}.folded"
-            replace_file(path, data, sync="none", draft=".profile.new")
-            for old in self.files()[: -self._config.keep]:
-                old.unlink(missing_ok=True)
-        return path
-
-    def _in_child(self) -> None:
-        """Make a new lock: its holder may not be in this process."""
-        self._lock = threading.Lock()
 
 
 def _stacks() -> list[str]:

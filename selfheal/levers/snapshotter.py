@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import json
 import os
-import re
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,17 +13,16 @@ from typing import Any
 import attrs
 
 from selfheal.clock import SYSTEM_CLOCK, Clock
-from selfheal.durable import replace_file
 from selfheal.errors import ConfigError
 from selfheal.forking import track
 from selfheal.levers import snapshot_parts as parts
+from selfheal.levers.dated_files import DatedFiles
 from selfheal.levers.notify import describe
 from selfheal.redaction import scrub
 from selfheal.validators import between
 
 Section = Callable[[], object]
 
-_NAME = re.compile(r"snapshot-\d{8}T\d{6}\.\d{3}Z-\d{6}-[a-z0-9-]*\.json")
 _OWN = ("reason", "at", "taken_at", "pid")
 
 
@@ -104,7 +101,7 @@ class Snapshotter:
         self._sections: dict[str, Section] = {**(sections or {}), **own}
         self._clock = clock
         self._lock = threading.Lock()
-        self._number = 0
+        self._files = DatedFiles(self.directory, "snapshot", "json", keep=keep, sync="content")
         self._asked: dict[str, threading.Thread] = {}
         track(self, Snapshotter._in_child)
 
@@ -148,16 +145,11 @@ class Snapshotter:
         head = {"reason": scrub(reason)[:1000], "at": at, "taken_at": moment.isoformat(), "pid": os.getpid()}
         answers = {name: self._ask(name, section) for name, section in self._sections.items()}
         data = _fit(head, answers, self._config.max_bytes)
-        with self._lock:
-            self._number += 1
-            path = self.directory / _file_name(moment, self._number, str(head["reason"]))
-            replace_file(path, data, sync="content", draft=".snapshot.new")
-            self._prune()
-        return path
+        return self._files.write(at, str(head["reason"]), data)
 
     def files(self) -> list[Path]:
         """The snapshots there are, oldest first."""
-        return sorted(path for path in self.directory.iterdir() if _NAME.fullmatch(path.name) and not path.is_symlink())
+        return self._files.all()
 
     def __repr__(self) -> str:
         return f"Snapshotter({str(self.directory)!r})"
@@ -184,22 +176,10 @@ class Snapshotter:
         thread.join(self._config.section_timeout)
         return answer[0] if answer else {"error": f"no answer within {self._config.section_timeout:g} s"}
 
-    def _prune(self) -> None:
-        for old in self.files()[: -self._config.keep]:
-            with contextlib.suppress(FileNotFoundError):
-                old.unlink()
-
     def _in_child(self) -> None:
         """Make a new lock: its holder may not be in this process."""
         self._lock = threading.Lock()
         self._asked = {}
-
-
-def _file_name(moment: datetime.datetime, number: int, reason: str) -> str:
-    """Sorts by time; the number keeps two of one millisecond apart."""
-    slug = re.sub(r"[^a-z0-9]+", "-", reason.lower()).strip("-")[:40].strip("-")
-    stamp = f"{moment:%Y%m%dT%H%M%S}.{moment.microsecond // 1000:03d}Z"
-    return f"snapshot-{stamp}-{number % 1_000_000:06d}-{slug}.json"
 
 
 def _fit(head: Mapping[str, Any], answers: dict[str, Any], limit: int) -> bytes:
