@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from selfheal.testing.action_contract import ActionContract as ActionContract
     from selfheal.testing.action_contract import check_action as check_action
     from selfheal.testing.action_scene import ActionScene as ActionScene
-    from selfheal.testing.action_scene import ContractBreachError as ContractBreachError
     from selfheal.testing.clock import FakeClock as FakeClock
+    from selfheal.testing.contract import ContractBreachError as ContractBreachError
     from selfheal.testing.detector_contract import DetectorContract as DetectorContract
     from selfheal.testing.detector_contract import check_detector as check_detector
     from selfheal.testing.lever_proxies import LeverBrokenError as LeverBrokenError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _HOME = {
     "ActionContract": "action_contract",
     "ActionScene": "action_scene",
-    "ContractBreachError": "action_scene",
+    "ContractBreachError": "contract",
     "DetectorContract": "detector_contract",
     "FakeClock": "clock",
     "LeverBrokenError": "lever_proxies",

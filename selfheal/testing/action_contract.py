@@ -13,14 +13,15 @@ import attrs
 from selfheal.errors import ConfigError, SelfhealError
 from selfheal.healing.actions import Action, BaseAction, Effect, Probed, Repeat, Skip
 from selfheal.healing.actions.checking import checked
-from selfheal.testing.action_scene import ActionScene, ContractBreachError, is_json, raises, require, same
+from selfheal.testing.action_scene import ActionScene, is_json, raises, same
 from selfheal.testing.action_trial import Trial
+from selfheal.testing.contract import Contract, ContractBreachError, require
 from selfheal.testing.lever_proxies import Taps
 
 _FOR_EVER = 1e12
 
 
-class ActionContract(Trial):
+class ActionContract(Contract, Trial):
     """Checks one action against scenes that are made anew for each check.
 
     With pytest: parametrize over :attr:`CHECKS` and call :meth:`check`. Without: :func:`check_action`.
@@ -48,29 +49,10 @@ class ActionContract(Trial):
         "rollback_leaves_what_others_changed",
         "ends_early",
     )
-    """The names of all checks."""
+    _ABOUT = "an action"
 
-    def check(self, name: str) -> None:
-        """Make one check.
-
-        Raises:
-            ContractBreachError: if the action does not keep it.
-            ConfigError: if there is no check of that name.
-        """
-        if name not in self.CHECKS:
-            raise ConfigError("check of an action", name, f"one of {', '.join(self.CHECKS)}")
-        if self._action.effect is Effect.REVERSIBLE or not name.startswith("rollback"):
-            getattr(self, f"_{name}")()
-
-    def breaches(self) -> tuple[str, ...]:
-        """What all checks find, each as ``check: in words``; empty if the action keeps the contract."""
-        found = []
-        for name in self.CHECKS:
-            try:
-                self.check(name)
-            except ContractBreachError as breach:
-                found.append(f"{name}: {breach}")
-        return tuple(found)
+    def _concerns(self, name: str) -> bool:
+        return self._action.effect is Effect.REVERSIBLE or not name.startswith("rollback")
 
     def _declares_what_can_be(self) -> None:
         try:
@@ -263,10 +245,7 @@ def check_action(action: Action, make_scene: Callable[[], ActionScene]) -> None:
     Raises:
         ContractBreachError: with all that it does not keep.
     """
-    breaches = ActionContract(action, make_scene).breaches()
-    if breaches:
-        lines = "\n".join(f"- {breach}" for breach in breaches)
-        raise ContractBreachError(f"action {action.name!r} does not keep the contract:\n{lines}")
+    ActionContract(action, make_scene)._require_all(f"action {action.name!r}")
 
 
 def _another(action: Action) -> Action:

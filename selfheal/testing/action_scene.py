@@ -11,14 +11,11 @@ import attrs
 from selfheal.clock import Clock
 from selfheal.events import Alert
 from selfheal.testing.clock import FakeClock
+from selfheal.testing.contract import ContractBreachError, require
 from selfheal.testing.lever_proxies import LeverBrokenError
 
 MOST_BYTES = 32_768
 """Size of a plan, and of a receipt, as JSON: a journal cuts longer ones, and a cut plan undoes nothing."""
-
-
-class ContractBreachError(AssertionError):
-    """An action does not keep the contract; the message says in which way, or in which ways."""
 
 
 @attrs.frozen(kw_only=True)
@@ -45,12 +42,6 @@ class ActionScene:
     clock: Clock = attrs.field(factory=lambda: FakeClock(autojump=True))
     meddle: Callable[[], object] | None = None
     close: Callable[[], object] = lambda: None
-
-
-def require(holds: bool, otherwise: str) -> None:
-    """Raise a breach unless it holds."""
-    if not holds:
-        raise ContractBreachError(otherwise)
 
 
 def same(before: object, after: object, otherwise: str) -> None:

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 import attrs
 
 from selfheal.healing.actions import Action, ActionCall, Plan, Probed, Receipt, Skip
-from selfheal.testing.action_scene import ActionScene, ContractBreachError, require
+from selfheal.testing.action_scene import ActionScene
+from selfheal.testing.contract import ContractBreachError, require
 from selfheal.testing.lever_proxies import Taps
 
 T = TypeVar("T")

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from selfheal.detection.verdict import HIGHEST_SCORE, Verdict
-from selfheal.errors import ConfigError, StateError
-from selfheal.testing.action_scene import ContractBreachError, require
+from selfheal.errors import StateError
+from selfheal.testing.contract import Contract, ContractBreachError, require
 
 DAY = 86_400.0
 START = 1_709_251_200.0
@@ -25,7 +25,7 @@ ORDINARY = 1.5
 Sample = tuple[float, Any]
 
 
-class DetectorContract:
+class DetectorContract(Contract):
     """Checks one detector, of one metric or of several, on samples made by a seed.
 
     With pytest: parametrize over :attr:`CHECKS` and call :meth:`check`. Without: :func:`check_detector`.
@@ -58,7 +58,7 @@ class DetectorContract:
         "the_same_samples_give_the_same_verdicts",
         "memory_is_bounded",
     )
-    """The names of all checks."""
+    _ABOUT = "a detector"
 
     def __init__(
         self,
@@ -73,27 +73,6 @@ class DetectorContract:
         self._step = step
         self._days = days
         self._metrics: tuple[str, ...] | None = getattr(make(), "metrics", None)
-
-    def check(self, name: str) -> None:
-        """Make one check.
-
-        Raises:
-            ContractBreachError: if the detector does not keep it.
-            ConfigError: if there is no check of that name.
-        """
-        if name not in self.CHECKS:
-            raise ConfigError("check of a detector", name, f"one of {', '.join(self.CHECKS)}")
-        getattr(self, f"_{name}")()
-
-    def breaches(self) -> tuple[str, ...]:
-        """What all checks find, each as ``check: in words``; empty if the detector keeps the contract."""
-        found = []
-        for name in self.CHECKS:
-            try:
-                self.check(name)
-            except ContractBreachError as breach:
-                found.append(f"{name}: {breach}")
-        return tuple(found)
 
     def _x(self, value: float) -> Any:
         return value if self._metrics is None else dict.fromkeys(self._metrics, value)
@@ -311,7 +290,4 @@ def check_detector(make: Callable[[], Any], **options: Any) -> None:
     Raises:
         ContractBreachError: with all that it does not keep.
     """
-    breaches = DetectorContract(make, **options).breaches()
-    if breaches:
-        lines = "\n".join(f"- {breach}" for breach in breaches)
-        raise ContractBreachError(f"{type(make()).__name__} does not keep the contract:\n{lines}")
+    DetectorContract(make, **options)._require_all(type(make()).__name__)
