@@ -167,9 +167,9 @@ class Teller:
                 self._draining.release()
 
     def recheck(self, t: float) -> None:
-        """Look again at what is silenced: what is not any more is told."""
+        """Look again at what is silenced: what is not any more is told, and another reason is shown."""
         for told in self.told:
-            if told.silenced and told.incident.live and not self._reason(told.incident, t):
+            if told.silenced and told.incident.live and self._reason(told.incident, t) != told.silenced:
                 self._outbox.append((Change("unsilenced", told.incident, "it is not silenced any more"), t))
         self.flush()
 

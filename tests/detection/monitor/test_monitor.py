@@ -110,6 +110,20 @@ def test_a_silenced_incident_is_recorded_and_told_when_the_silence_ends() -> Non
     assert watched.told == ["! queue_stuck|jobs|queue_depth"]
 
 
+def test_a_silence_that_follows_another_is_the_reason_that_is_shown() -> None:
+    """Where silences overlap, nothing is told in between, and the reason is that of the one that holds."""
+    reason = ["new disk"]
+    watched = Watched(learners=(), rules=[QUEUE], silencing=lambda alert: reason[0])
+    watched.monitor.observe("queue_depth", 500.0, "jobs")
+    reason[0] = "new cables"
+    watched.monitor.tick()
+    assert watched.told == []
+    assert [told.silenced for told in watched.monitor.snapshot().silenced] == ["new cables"]
+    reason[0] = ""
+    watched.monitor.tick()
+    assert watched.told == ["! queue_stuck|jobs|queue_depth"]
+
+
 def test_two_who_find_a_silence_over_tell_it_once() -> None:
     """Whoever looks again while another does finds the same; it is told once."""
     asked = 0
