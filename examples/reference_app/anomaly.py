@@ -15,7 +15,7 @@ from typing import Any
 from examples.reference_app.pace import paced
 from selfheal import EventBus, FeatureFlags
 from selfheal.clock import SYSTEM_CLOCK, Clock
-from selfheal.detection import CompositeDetector, History, HistoryConfig, Monitor
+from selfheal.detection import CompositeDetector, GateConfig, History, HistoryConfig, Monitor
 from selfheal.detection.monitor import GroupLearner
 from selfheal.detection.rules import CascadeRule, TaskFailureRule
 from selfheal.errors import StateError
@@ -31,6 +31,8 @@ STEP = HistoryConfig().step
 """Seconds that are judged as one."""
 SMOOTH = 2
 """Steps over which oddness is averaged: what is odd for one alone has to be very odd."""
+RARE = GateConfig(threshold=3.2, hold=0.1)
+"""A chance of 1 in 1600: scores over two steps are not as calm as those over the usual six."""
 RULES = (
     TaskFailureRule(),
     CascadeRule(
@@ -84,7 +86,7 @@ class Anomalies:
         elif week is not None:
             history = _learnt(week, detector)
         self._clock = paced(speed, clock, not_before=_end(history))
-        self._learner = GroupLearner(detector, WHOLE)
+        self._learner = GroupLearner(detector, WHOLE, gate=RARE)
         self._step = self._number()
         self._moment: Moment = {}
         self.monitor = Monitor(

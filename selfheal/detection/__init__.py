@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from selfheal.detection.forest.detector import ForestConfig as ForestConfig
     from selfheal.detection.forest.detector import IsolationForestDetector as IsolationForestDetector
     from selfheal.detection.forest.flat import FlatForest as FlatForest
+    from selfheal.detection.gate import MULTIVARIATE_GATE as MULTIVARIATE_GATE
     from selfheal.detection.gate import AlertGate as AlertGate
     from selfheal.detection.gate import GateConfig as GateConfig
     from selfheal.detection.history import History as History
@@ -63,6 +64,7 @@ _HOME = {
     "Leak": "leak",
     "LeakConfig": "leak",
     "LeakDetector": "leak",
+    "MULTIVARIATE_GATE": "gate",
     "MetricConfig": "metric",
     "MetricDetector": "metric",
     "Monitor": "selfheal.detection.monitor.monitor",
@@ -101,6 +103,7 @@ __all__ = [
     "Leak",
     "LeakConfig",
     "LeakDetector",
+    "MULTIVARIATE_GATE",
     "MetricConfig",
     "MetricDetector",
     "Monitor",

@@ -14,21 +14,22 @@ from selfheal.detection.saved import Saved
 from selfheal.detection.seasons import DAY, SeasonalProfile
 
 KIND, VERSION = "residual_rows", 1
-FURTHEST = 10.0
+FURTHEST = 15.0
 """Spreads to which a residual is cut: beyond, further off is not more unusual, and must not outweigh all others."""
 BUCKETS = 48
 MEMORY = 8.0 * DAY
 PRIOR = 5.0
 EASING = 0.1
-"""Part of the variance of the whole added to that of a time of day, lest a still hour makes much of trifles."""
+"""Part of the variance of the whole added to what the time of day leaves, lest a still metric makes much of trifles."""
 
 
 class ResidualRows:
     """Turns samples into rows, and learns what is usual for each metric by time of day.
 
-    A row has two numbers for each metric, first all of one, then all of the other: spreads from the mean of the whole,
-    and spreads from the mean of this time of day. Both are cut to ±10. A metric that is missing, or not known yet, is
-    as usual: 0.
+    A row has one number for each metric: by how many spreads it is off, cut to ±15. What is usual leans from the mean
+    of the whole to that of this time of day by the share of the variance that the time of day explains, so that a
+    metric without a daily rhythm is not compared with what single hours happened to bring. A metric that is missing, or
+    not known yet, is as usual: 0.
 
     Args:
         metrics: their names, in the order of the row.
@@ -49,12 +50,12 @@ class ResidualRows:
         values = [cut(float(x.get(metric, math.nan))) for metric in self.metrics]
         if all(math.isnan(value) for value in values):
             return None
-        whole, timely = [], []
-        for value, profile in zip(values, self._profiles, strict=True):
-            by_whole, by_time = (0.0, 0.0) if value != value else _residuals(profile, t, value)
-            whole.append(by_whole)
-            timely.append(by_time)
-        return np.array(whole + timely)
+        return np.array(
+            [
+                0.0 if value != value else _residual(profile, t, value)
+                for value, profile in zip(values, self._profiles, strict=True)
+            ]
+        )
 
     def is_next(self, t: float) -> bool:
         """Whether a sample of this time is newer than all before."""
@@ -74,7 +75,9 @@ class ResidualRows:
 
     def usual(self, t: float, place: int) -> float:
         """What the metric at that place usually is at ``t``."""
-        return self._profiles[place].usual(t)[0]
+        profile = self._profiles[place]
+        whole = profile.means[-1]
+        return whole + _share(profile) * (profile.usual(t)[0] - whole)
 
     def to_dict(self) -> dict[str, Any]:
         """What was learnt, as JSON data."""
@@ -104,12 +107,21 @@ class ResidualRows:
         self._intakes = [Intake.from_dict(part) for part in intakes or ()]
 
 
-def _residuals(profile: SeasonalProfile, t: float, value: float) -> tuple[float, float]:
-    """How far a value is from the whole, and from this time of day."""
+def _share(profile: SeasonalProfile) -> float:
+    """What part of the variance the time of day explains, by how well it foretold; 0 before that is known."""
+    variance = profile.vars[-1]
+    return max(0.0, 1.0 - profile.noise / variance) if profile.seasonal and variance else 0.0
+
+
+def _residual(profile: SeasonalProfile, t: float, value: float) -> float:
+    """By how many spreads a value is off."""
     if not profile.known:
-        return 0.0, 0.0
-    mean, spread = profile.usual(t)
-    variance = max(profile.vars[-1], (1e-9 * profile.means[-1]) ** 2, 1e-300)
-    by_whole = (value - profile.means[-1]) / math.sqrt(variance)
-    by_time = (value - mean) / math.sqrt(spread * spread + EASING * variance)
-    return min(max(by_whole, -FURTHEST), FURTHEST), min(max(by_time, -FURTHEST), FURTHEST)
+        return 0.0
+    whole, share = profile.means[-1], _share(profile)
+    variance = max(profile.vars[-1], (1e-9 * whole) ** 2, 1e-300)
+    off = value - whole
+    if share:
+        mean, spread = profile.usual(t)
+        off -= share * (mean - whole)
+        variance = (1.0 - share) * variance + share * (spread * spread + EASING * variance)
+    return min(max(off / math.sqrt(variance), -FURTHEST), FURTHEST)

@@ -19,13 +19,13 @@ from selfheal.detection.row_window import RowWindow
 from selfheal.detection.verdict import NOTHING_SAID, Reason, Verdict
 from selfheal.detection.window_config import WindowConfig, some_metrics
 
-VERSION = 2
+VERSION = 3
 UNUSUAL = 1.0
 """From this score on, reasons are given."""
 MOST_REASONS = 5
 DAY = 86_400.0
-ANCHORED = 2.0 / 3.0
-"""Weight of the anchor. A plain mean ranks incidents better, and leaves an alarm on for weeks after a change."""
+ANCHORED = 0.75
+"""Weight of the anchor. With more, long incidents rank higher, and an alarm stays on longer after a lasting change."""
 SHORTEST = 6.9 * DAY
 """Recorded history that makes an anchor: a week, less what may be missing at its ends."""
 
@@ -40,9 +40,9 @@ class WindowDetector(ABC):
 
     Where ``anchor`` is set, a sample is also compared with an anchor: the detector as it was at the end of
     :meth:`warm_start`, or after two weeks, and anew after so many seconds. The score is the geometric
-    mean of the two, that of the anchor weighing twice: where either finds nothing unusual, there is nothing.
+    mean of the two, that of the anchor weighing three times: where either finds nothing unusual, there is nothing.
 
-    With ``refit="inline"`` :meth:`learn` fits, within the call. With ``refit="called"`` it never does: ask
+    With ``refit="inline"`` :meth:`learn` fits, within the call. With ``refit="called"`` it does not: ask
     :meth:`refit_due`, and call :meth:`refit` from a task; or take :meth:`fitting` under the lock, call it outside, and
     :meth:`install` what it gives under the lock again.
 
@@ -71,7 +71,7 @@ class WindowDetector(ABC):
         """Forget all that was learnt; settings stay."""
         config = self.config
         self._rows = ResidualRows(self._metrics, config.zone)
-        self._window = RowWindow(config.window, config.max_rows, 2 * len(self._metrics))
+        self._window = RowWindow(config.window, config.max_rows, len(self._metrics))
         self._calibrator = TailCalibrator()
         self._lately = Lately(config.smooth, config.lasting)
         self._fitted: Fitted | None = None
@@ -101,12 +101,15 @@ class WindowDetector(ABC):
     def warm_start(self, history: Iterable[tuple[float, Mapping[str, float]]]) -> int:
         """Learn pairs of time and sample, oldest first, and tell how many there were.
 
-        What is known at the end becomes the anchor, if that is at least the window, or a week of it.
+        Models are fitted as it goes, also with ``refit="called"``: this is not the hot path. What is known at the end
+        becomes the anchor, if that is at least the window, or a week of it.
         """
         count = 0
         for t, x in history:
             self.learn(t, x)
             count += 1
+            if self.refit_due():
+                self.refit()
         if count and self._rows.last - self._first >= min(self.config.window, SHORTEST):
             self.anchor()
         return count
@@ -186,7 +189,6 @@ class WindowDetector(ABC):
         row = rows.row(t, x)
         if row is None or fitted is None:
             return ()
-        count = len(self._metrics)
         shares = self._shares(row, fitted.model)
         total = float(shares.sum())
         if total <= 0.0:
@@ -196,7 +198,7 @@ class WindowDetector(ABC):
             share = float(shares[place]) / total
             if share < 0.05:
                 break
-            spreads = float(row[count + place])
+            spreads = float(row[place])
             why = f"{abs(spreads):.3g} spreads {'above' if spreads > 0 else 'below'} what is usual at this time of day"
             name = self._metrics[place]
             value = float(x.get(name, math.nan))
@@ -207,7 +209,7 @@ class WindowDetector(ABC):
         count = len(self._metrics)
         places = np.arange(count)
         without = np.tile(row, (count + 1, 1))
-        without[places, places] = without[places, count + places] = 0.0
+        without[places, places] = 0.0
         deviations = model.deviations(without)
         shares: Rows = np.maximum(deviations[-1] - deviations[:-1], 0.0)
         return shares
@@ -278,4 +280,4 @@ class WindowDetector(ABC):
         return made
 
     def _read_fitted(self, data: Mapping[str, Any]) -> Fitted:
-        return Fitted.from_dict(data, self.kind, lambda model: self._read(model, 2 * len(self._metrics)))
+        return Fitted.from_dict(data, self.kind, lambda model: self._read(model, len(self._metrics)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from selfheal.detection.svm import OneClassSVMDetector
 from selfheal.detection.verdict import NOTHING_SAID, Verdict
 from selfheal.detection.windowed import WindowDetector
 from selfheal.errors import ConfigError, StateError
-from tests.detection.multivariate import METRICS, START, STEP, server
+from tests.detection.multivariate import METRICS, START, STEP, Sample, server
 
 KINDS: list[type[WindowDetector]] = [CompositeDetector, IsolationForestDetector, OneClassSVMDetector]
 SMALL: Mapping[type[WindowDetector], dict[str, Any]] = {IsolationForestDetector: {"n_estimators": 20}}
@@ -201,11 +201,28 @@ def test_reset_forgets_all(kind: type[WindowDetector], learnt: Texts) -> None:
     assert detector.to_dict() == made(kind).to_dict()
 
 
+def take(detector: WindowDetector, samples: Iterable[Sample]) -> None:
+    for t, x in samples:
+        detector.learn(t, x)
+
+
+@every
+def test_a_warm_start_fits_as_it_goes(kind: type[WindowDetector]) -> None:
+    """Also where fitting is called for: a recorded past teaches the same, anchor included."""
+    inline, called = (made(kind, refit=refit, anchor=28 * 86_400.0) for refit in ("inline", "called"))
+    for detector in (inline, called):
+        detector.warm_start(server(2016))
+    sample = {**ordinary(2016 - LEARNT), "memory": 66.0}
+
+    assert called.score(START + 2016 * STEP, sample) == inline.score(START + 2016 * STEP, sample)
+    assert called.to_dict()["anchor"] == inline.to_dict()["anchor"] is not None
+
+
 @every
 def test_learning_never_fits_when_it_is_called_for(kind: type[WindowDetector]) -> None:
     """With refit='called' models come only from refit(), which is then due at first, when doubled, and on schedule."""
     detector = made(kind, refit="called", refit_every=36_000.0, max_rows=3_000)
-    detector.warm_start(server(64))
+    take(detector, server(64))
     assert detector.fitted is None
     assert detector.refit_due()
 
@@ -214,10 +231,10 @@ def test_learning_never_fits_when_it_is_called_for(kind: type[WindowDetector]) -
     assert detector.fitted.rows == 64
     assert not detector.refit_due()
 
-    detector.warm_start(server(64, start=START + 64 * STEP))
+    take(detector, server(64, start=START + 64 * STEP))
     assert detector.refit_due()
     detector.refit()
-    detector.warm_start(server(120, start=START + 128 * STEP))
+    take(detector, server(120, start=START + 128 * STEP))
     assert detector.refit_due()
 
 
@@ -241,10 +258,10 @@ def test_what_lasts_with_pauses_stands_out_in_samples_of_every_minute() -> None:
 def test_a_model_is_fitted_apart_and_installed(kind: type[WindowDetector]) -> None:
     """While a model is fitted, the last one goes on; what was learnt meanwhile does not touch the fitting."""
     detector = made(kind, refit="called", max_rows=3_000)
-    detector.warm_start(server(100))
+    take(detector, server(100))
     job = detector.fitting()
     assert job is not None
-    detector.warm_start(server(100, seed=9, start=START + 100 * STEP))
+    take(detector, server(100, seed=9, start=START + 100 * STEP))
     fitted = job()
     assert detector.fitted is None
     detector.install(fitted)

@@ -209,6 +209,19 @@ def test_a_group_takes_its_metrics_from_anywhere() -> None:
         GroupLearner(object())  # type: ignore[arg-type]
 
 
+def test_a_recorded_week_makes_the_anchor_of_a_group() -> None:
+    """What was there before it began is a warm start: what comes later is compared with that week too."""
+    week = [next(coming) for coming in [steps()] for _ in range(2016)]
+    detector = CompositeDetector(["cpu", "memory"], refit="called")
+    learner = GroupLearner(detector, "web")
+    t, values = START + 300.0 * 2016, week[-1][1]
+
+    assert learner.step(t, values, lambda series: [(at, known[series]) for at, known in week]) == []
+    assert detector.to_dict()["anchor"]["at"] == week[-1][0]
+    assert learner.states()[0].ready
+    assert learner.states()[0].since == START
+
+
 def test_the_usual_is_told_for_plots() -> None:
     """Mean and spread by time of day, where a learner knows them."""
     for learner in (SeriesLearner(), BankLearner([CPU, MEMORY])):
