@@ -17,7 +17,7 @@ from selfheal.healing.actions.protocol import (
     Repeat,
     Skip,
 )
-from selfheal.healing.actions.turning import between_the_two, same
+from selfheal.healing.actions.turning import at_most, between_the_two
 from selfheal.levers import HealthChecking, Profiling, TighteningMonitoring
 from selfheal.validators import between
 
@@ -133,7 +133,7 @@ class TightenMonitoring(BaseAction):
         params: TightenParams = call.params
         old = call.lever("monitoring", TighteningMonitoring).interval
         wanted = max(old * params.factor, params.minimum)
-        if wanted >= old or same(wanted, old):
+        if at_most(old, wanted):
             return Skip(f"it is measured every {old:g} s already")
         return {"interval": wanted, "old_interval": old}
 
@@ -150,15 +150,15 @@ class TightenMonitoring(BaseAction):
 
     def verify(self, call: ActionCall, plan: Plan, receipt: Receipt) -> bool:
         """Whether it is the planned one, or shorter."""
-        interval = call.lever("monitoring", TighteningMonitoring).interval
-        return interval < plan["interval"] or same(interval, plan["interval"])
+        return at_most(call.lever("monitoring", TighteningMonitoring).interval, plan["interval"])
 
     def rollback(self, call: ActionCall, plan: Plan, receipt: Receipt | None) -> str | None:
         """Set the old interval, unless somebody set another one since."""
         lever = call.lever("monitoring", TighteningMonitoring)
-        if same(lever.interval, plan["interval"]):
-            lever.set_interval(plan["old_interval"])
-        elif not same(lever.interval, plan["old_interval"]):
+        standing = between_the_two(lever.interval, plan["old_interval"], plan["interval"])
+        if standing is Probed.UNKNOWN:
             set_to = f"{plan['interval']:g} was set, somebody changed it since"
             return f"the interval is left at {lever.interval:g} s: {set_to}"
+        if standing is Probed.DONE:
+            lever.set_interval(plan["old_interval"])
         return None

@@ -27,6 +27,11 @@ def same(one: float, other: float) -> bool:
     return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
 
 
+def at_most(one: float, other: float) -> bool:
+    """Whether a number is the other one or lower, by the same measure."""
+    return one < other or same(one, other)
+
+
 def between_the_two(now: float, old: float, new: float) -> Probed:
     """Whether a number that was to go from ``old`` to ``new`` did; unknown where it is neither."""
     if same(now, new):
@@ -65,7 +70,7 @@ class RateLimit(BaseAction):
         lever = call.lever("rate_limiter", RateLimiting)
         old = lever.rate
         wanted = params.rate if params.rate is not None else max(old * params.factor, params.minimum)
-        if wanted >= old or same(wanted, old):
+        if at_most(old, wanted):
             return Skip(f"the rate is {old:g} a second already")
         return {"rate": wanted, "old_rate": old, "old_burst": lever.burst}
 
@@ -81,20 +86,18 @@ class RateLimit(BaseAction):
 
     def verify(self, call: ActionCall, plan: Plan, receipt: Receipt) -> bool:
         """Whether the rate is the planned one, or lower."""
-        rate = call.lever("rate_limiter", RateLimiting).rate
-        return rate < plan["rate"] or same(rate, plan["rate"])
+        return at_most(call.lever("rate_limiter", RateLimiting).rate, plan["rate"])
 
     def rollback(self, call: ActionCall, plan: Plan, receipt: Receipt | None) -> str | None:
         """Set the old rate and burst, unless somebody set another rate since."""
         lever = call.lever("rate_limiter", RateLimiting)
-        if same(lever.rate, plan["rate"]):
-            lever.set_rate(plan["old_rate"])
-        elif not same(lever.rate, plan["old_rate"]):
+        standing = between_the_two(lever.rate, plan["old_rate"], plan["rate"])
+        if standing is Probed.UNKNOWN:
             return f"the rate is left at {lever.rate:g} a second: {plan['rate']:g} was set, somebody changed it since"
-        else:
-            return None
-        if not same(lever.burst, plan["old_burst"]):
-            lever.set_rate(plan["old_rate"], plan["old_burst"])
+        if standing is Probed.DONE:
+            lever.set_rate(plan["old_rate"])
+            if not same(lever.burst, plan["old_burst"]):
+                lever.set_rate(plan["old_rate"], plan["old_burst"])
         return None
 
 
