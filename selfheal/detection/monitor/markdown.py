@@ -23,7 +23,7 @@ _SPECIAL = re.compile(
     """,
     re.VERBOSE,
 )
-_NUMBERED = re.compile(r"^(\d+)([.)])")
+_NUMBERED = re.compile(r"^(\d+)([.)])(?=\s|$)")
 _JOINER = "\u200d"
 
 

@@ -134,6 +134,7 @@ def test_names_of_a_host_are_text_and_nothing_else(watched: Watched) -> None:
         ("http://a.example www.a.example m@a.example", "http:\\//a.example www\\.a.example m\\@a.example"),
         ("- 1. x", "\\- 1. x"),
         ("17. x", "17\\. x"),
+        ("11.9 x", "11.9 x"),
         ("\x1b[31mred\x00 \u202egnp \ud800x", "\ufffd\\[31mred\ufffd \ufffdgnp \ufffdx"),
         ("🔥 größe", "🔥 größe"),
     ],
