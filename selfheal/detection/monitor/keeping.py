@@ -187,7 +187,7 @@ class Keeper:
             self.problems.pop("alerts", None)
 
     def plots(self, curves: Mapping[str, Curve]) -> dict[str, str]:
-        """Draw what there is to be seen; fingerprint to the name of the file."""
+        """Draw what there is to be seen, so many at most; fingerprint to the name of the file."""
         drawn: dict[str, str] = {}
         directory = self._ours()
         if directory is None or self.plot is None:

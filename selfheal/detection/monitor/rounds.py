@@ -12,9 +12,9 @@ from selfheal.detection.history import History
 from selfheal.detection.monitor.config import MonitorConfig
 from selfheal.detection.monitor.curves import Curve, curve_of
 from selfheal.detection.monitor.desk import Desk
-from selfheal.detection.monitor.keeping import Keeper
+from selfheal.detection.monitor.keeping import MOST_PLOTS, Keeper
 from selfheal.detection.monitor.lessons import Lessons
-from selfheal.detection.monitor.reporting import DAY, Measured, Report, coverage_of, measure
+from selfheal.detection.monitor.reporting import DAY, Measured, Report, coverage_of, measure, worst_first
 from selfheal.detection.monitor.saving import Saved
 from selfheal.detection.monitor.signals import Series
 from selfheal.detection.monitor.snapshots import MonitorSnapshot
@@ -206,12 +206,14 @@ class Rounds:
         self, snapshot: MonitorSnapshot, measured: dict[str, Measured], history: History, t: float
     ) -> dict[str, Curve]:
         curves: dict[str, Curve] = {}
-        for told in snapshot.open:
+        for told in worst_first(told for told in snapshot.open if not told.silenced):
             found = measured.get(told.incident.fingerprint)
-            if found is None or told.silenced:
+            if found is None:
                 continue
             usual = self._was_usual(told.incident.since)
             curve = curve_of(told.incident, found.series, history, usual, t, self._config.zone)
             if curve is not None:
                 curves[told.incident.fingerprint] = curve
+            if len(curves) == MOST_PLOTS:
+                break
         return curves

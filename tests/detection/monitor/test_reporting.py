@@ -242,3 +242,23 @@ def test_reports_and_plots_are_written_and_old_plots_go(tmp_path: Path) -> None:
     monitor.detect()
     assert not (tmp_path / f"{stem}_2.png").exists()
     monitor.close()
+
+
+def test_of_many_the_worst_are_drawn(tmp_path: Path) -> None:
+    """Nine old warnings do not keep the one that is critical from having a plot; silenced ones have none."""
+    clock = FakeClock(wall=1_700_000_100.0)
+    monitor = Monitor(
+        rules=[QUEUE, DOWN], learners=(), events=EventBus(), clock=clock, directory=tmp_path, plot=lambda curve: b"png",
+        silencing=lambda alert: "known" if alert.target == "jobs 0" else None,
+    )  # fmt: skip
+    for n in range(3):
+        for target in range(10):
+            monitor.observe("queue_depth", 500.0, f"jobs {target}")
+        monitor.observe("up", float(n < 2), "db")
+        clock.advance(300.0)
+    monitor.detect()
+    shown = json.loads((tmp_path / "anomaly_detection_report_latest.json").read_text())["openAlerts"]
+    drawn = [alert["target"] for alert in shown if alert["plot"]]
+    assert drawn == ["db", *(f"jobs {n}" for n in range(1, 8))]
+    assert shown[0]["plot"] == "anomaly_detection_report_latest_1.png"
+    monitor.close()
