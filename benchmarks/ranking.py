@@ -1,14 +1,34 @@
-"""How well scores rank labelled incidents above the rest: AUC-PR by sample, VUS-PR with room around each incident."""
+"""How well scores rank labelled incidents above the rest, by sample and by incident.
+
+AUC-PR by sample, VUS-PR with room around each incident, and the share of incidents that is found.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
 THRESHOLDS = 250
+DAY = 86_400.0
+MOST_WRONG, MOST_TIME = 1.0, 0.01
+"""Alarms a day without an incident, and share of the time without one that is flagged, that are put up with."""
+
+
+class Found(NamedTuple):
+    """What alarms are worth.
+
+    Args:
+        recall: share of the incidents during which there is an alarm.
+        wrong: alarms a day during which there is no incident.
+        time: share of the time without incidents that is in alarm.
+    """
+
+    recall: float
+    wrong: float
+    time: float
 
 
 def auc_pr(labels: Array, scores: Array) -> float:
@@ -47,6 +67,25 @@ def _range_pr(labels: Array, scores: Array, window: int) -> float:
     seen = (highest[None, :] >= at[:, None]).mean(axis=1)
     recall = np.minimum(hits[flagged - 1] / positives, 1.0) * seen
     return float((np.diff(np.r_[0.0, recall]) * hits[flagged - 1] / flagged).sum())
+
+
+def found(labels: Array, flagged: Array, step: float) -> Found:
+    """What flagged samples, one every ``step`` seconds, find of the incidents; those in a row are one alarm."""
+    ordinary = labels == 0
+    recall = np.mean([flagged[start : end + 1].any() for start, end in zip(*_runs(labels), strict=True)])
+    wrong = sum(not labels[start : end + 1].any() for start, end in zip(*_runs(flagged), strict=True))
+    days = ordinary.sum() * step / DAY
+    return Found(float(recall), float(wrong / days), float(flagged[ordinary].mean()))
+
+
+def event_recall(labels: Array, scores: Array, step: float) -> float:
+    """The share of incidents found above the threshold that suits the labels best.
+
+    There must be at most one wrong alarm a day, and at most 1 % of the time without incidents flagged.
+    """
+    cuts = np.unique(np.quantile(scores, 1.0 - np.geomspace(0.5, 1e-4, THRESHOLDS // 2)))
+    every = (found(labels, scores > cut, step) for cut in cuts)
+    return max((each.recall for each in every if each.wrong <= MOST_WRONG and each.time <= MOST_TIME), default=0.0)
 
 
 def _runs(labels: Array) -> tuple[Array, Array]:
