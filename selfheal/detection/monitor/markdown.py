@@ -139,7 +139,7 @@ def _recent(report: Report) -> Iterator[str]:
         (
             (
                 _text(past.told.incident.signal.kind) + (" (silenced)" if past.told.silenced else ""),
-                _text(past.told.incident.signal.target or "the machine"),
+                _place(past.told.incident.signal.target),
                 _text(past.told.incident.signal.metric),
                 _ago(past.cleared - past.told.incident.since),
                 f"{_ago(report.made - past.cleared)} ago",
@@ -173,7 +173,7 @@ def _data(report: Report) -> Iterator[str]:
                 (
                     _text(one.learner),
                     _text(one.metric),
-                    _text(one.target),
+                    _place(one.target),
                     "" if math.isnan(one.since) else _clock(report, one.since),
                     str(one.steps),
                 )
@@ -193,12 +193,12 @@ def _data(report: Report) -> Iterator[str]:
 def _covered(report: Report, one: Coverage) -> tuple[str, ...]:
     silent = f"**silent for {_ago(report.made - one.last)}**" if one.silent else ""
     shares = (f"{math.floor(100 * share)} %" for share in (one.day, one.kept))  # 100 where all is there
-    return _text(one.metric), _text(one.target), *shares, _clock(report, one.first), silent
+    return _text(one.metric), _place(one.target), *shares, _clock(report, one.first), silent
 
 
 def _what_and_where(told: Told) -> tuple[str, str]:
     signal = told.incident.signal
-    return _text(signal.kind), _text(signal.target or "the machine")
+    return _text(signal.kind), _place(signal.target)
 
 
 def _now(told: Told, measured: Measured | None) -> tuple[str, str, str]:
@@ -218,6 +218,10 @@ def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[
     yield f"|{'---|' * len(heads)}"
     yield from (f"| {' | '.join(row)} |" for row in rows)
     yield ""
+
+
+def _place(target: str) -> str:
+    return _text(target or "the machine")
 
 
 def _text(text: str) -> str:

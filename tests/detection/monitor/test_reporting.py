@@ -112,6 +112,19 @@ def test_learning_coverage_and_switches_are_told(watched: Watched) -> None:
     assert "**OFF**" in text(off)
 
 
+def test_what_concerns_all_is_said_to_be_of_the_machine(watched: Watched) -> None:
+    """No cell is left empty where a target has no name: in none of the tables."""
+    watched.hold("orders", 40.0, 900.0, target="")
+    watched.monitor.observe("queue_depth", 500.0)
+    watched.monitor.observe("up", 0.0)
+    watched.monitor.observe("up", 1.0)
+    told = text(watched)
+    assert "| **warning** | queue_stuck | the machine |" in told
+    assert "| down | the machine | up |" in told
+    assert "| series | orders | the machine |" in told
+    assert "| orders | the machine | 100 % |" in told
+
+
 def test_names_of_a_host_are_text_and_nothing_else(watched: Watched) -> None:
     """Pipes, line ends, links, HTML and secrets in names and labels break no table and lead nowhere."""
     odd = "a|b\n# head <img src=x> [l](http://x) `c` password=hunter2"
