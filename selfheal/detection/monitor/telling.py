@@ -62,12 +62,14 @@ def moment(t: float) -> str:
 def alert_of(incident: Incident, t: float, labels: Mapping[str, str]) -> Alert:
     """The alert that tells of an incident at ``t`` (wall seconds)."""
     signal = incident.signal
-    said = {**labels, **signal.evidence, "source": signal.source, "since": moment(incident.since)}
+    ours = {"source": signal.source, "since": moment(incident.since)}
     for n, other in enumerate(incident.beside, start=1):
-        said[f"beside_{n}"] = f"{other.source}: {other.message}"
+        ours[f"beside_{n}"] = f"{other.source}: {other.message}"
     if incident.flapping:
-        said["flapping"] = "true"
-    short = {key[:100]: text[:LONGEST_LABEL] for key, text in tuple(said.items())[-MOST_LABELS:]}
+        ours["flapping"] = "true"
+    theirs = {key: text for key, text in {**labels, **signal.evidence}.items() if key not in ours}
+    kept = (*tuple(theirs.items())[len(ours) - MOST_LABELS :], *ours.items())
+    short = {key[:100]: text[:LONGEST_LABEL] for key, text in kept}
     return Alert(
         at=t,
         kind=signal.kind,

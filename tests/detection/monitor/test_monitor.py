@@ -53,6 +53,17 @@ def test_an_alert_says_since_when_by_what_and_with_which_labels() -> None:
     }
 
 
+def test_labels_of_a_host_push_out_none_of_the_monitor() -> None:
+    """However many there are, and whatever they are called, an alert says since when and by whom it was found."""
+    watched = Watched(learners=(), rules=[QUEUE])
+    labels = {"since": "ever", "source": "me", **{f"label {n}": "x" for n in range(100)}}
+    watched.monitor.observe("queue_depth", 500.0, "jobs", labels=labels)
+    (alert,) = watched.monitor.open
+    assert len(alert.labels) == 40
+    assert alert.labels["since"] == "2023-11-14T22:15:00Z"
+    assert (alert.labels["source"], alert.labels["rule"]) == ("rule queue_stuck", "queue_stuck")
+
+
 def test_what_is_learnt_is_told_by_detect_and_names_what_is_usual() -> None:
     """A week of the usual, then something else: one anomaly, with the expected value, cleared when it is over."""
     watched = Watched(rules=())
