@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from array import array
+from bisect import bisect_left
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import Any, Self
 
 from selfheal.detection.saved import Saved
@@ -16,8 +18,6 @@ RATIO = 1.02
 """A cell of the sketch reaches from a deviation to one 2 % larger."""
 CELLS = 700
 """They reach to the highest deviation that is told apart."""
-BLOCK = 32
-"""So many cells are summed up in advance."""
 HIGHEST = 10_000.0
 _PER_LOG = 1.0 / math.log(RATIO)
 _SHIFT = 1.0 - math.log(LOWEST) * _PER_LOG
@@ -43,11 +43,11 @@ class TailCalibrator:
 
     Args:
         least: deviations to learn before anything is scored.
-        floor: scores that are not above it are of no use to who asks.
+        floor: scores that are not above it make no difference to who asks.
 
     Attributes:
-        total: weight of all that was learnt, in units in which what was learnt before the latest ageing shrank.
-        quiet: a deviation below this is known to score no more than ``floor``, without asking.
+        total: weight of all that was learnt. It does not shrink with age: what is learnt later weighs more.
+        quiet: a deviation below this scores no more than ``floor``: there is no need to ask.
 
     >>> calibrator = TailCalibrator()
     >>> for n in range(1, 1000):
@@ -57,9 +57,6 @@ class TailCalibrator:
     """
 
     __slots__ = (
-        "_asked",
-        "_asked_cell",
-        "_blocks",
         "_cells",
         "_fall",
         "_stale",
@@ -80,12 +77,11 @@ class TailCalibrator:
         """Forget all that was learnt."""
         self.total = 0.0
         self.quiet = LOWEST
-        self._cells, self._blocks = array("d"), array("d")  # as far up as anything was learnt
+        self._cells = array("d", (0.0,))  # as far up as anything was learnt
         self._top = 0.0
         self._fall = 0.0
         self._stale = 0.0
         self._unit = 1.0
-        self._asked, self._asked_cell = -1.0, 0  # what is learnt was often asked about just before
 
     @property
     def ready(self) -> bool:
@@ -102,81 +98,58 @@ class TailCalibrator:
             deviation = HIGHEST
         if deviation > self._top:
             return math.log10(total / unit + 1.0) + (deviation - self._top) * self._fall
-        cell = int(math.log(deviation) * _PER_LOG + _SHIFT)
-        self._asked, self._asked_cell = deviation, cell
-        count = self._above(cell)
+        count = sum(self._cells[_cell(deviation) :])
         return math.log10((total + unit) / (count + unit)) if count < total else 0.0
 
     def learn(self, deviation: float, weight: float = 1.0) -> None:
         """Take a deviation (not negative, finite) into the past, with a weight from 0 to 1."""
         if not weight:
             return
-        if deviation == self._asked:
-            cell = self._asked_cell
-        elif deviation >= LOWEST:
-            if deviation > HIGHEST:
-                deviation = HIGHEST
-            cell = int(math.log(deviation) * _PER_LOG + _SHIFT)
-        else:
-            cell, deviation = 0, 0.0
-        if cell >= len(self._cells):
-            self._widen(cell)
+        if deviation > self._top:
+            deviation = self._reach(deviation)
         weight *= self._unit
         self.total += weight
-        self._cells[cell] += weight
-        self._blocks[cell // BLOCK] += weight
-        if self.total > self._stale or deviation > self._top:
-            self._fit(max(deviation, self._top))
+        # a cell as of _cell(), without a call, as this is done several times for each sample
+        self._cells[int(math.log(deviation) * _PER_LOG + _SHIFT) if deviation >= LOWEST else 0] += weight
+        if self.total > self._stale:
+            self._fit()
 
     def age(self, days: int) -> None:
         """Let all that was learnt count less from now on: after 30 days 1/e."""
         self._unit *= math.exp(min(days, 100) / MEMORY_DAYS)
         if self._unit > _HEAVIEST:
             self._cells = array("d", (value / self._unit for value in self._cells))
-            self._blocks = array("d", (value / self._unit for value in self._blocks))
             self.total /= self._unit
             self._unit = 1.0
         top = self._top
-        while top > LOWEST and self._above(_cell(top)) < _FORGOTTEN * self._unit:
+        while top > LOWEST and sum(self._cells[_cell(top) :]) < _FORGOTTEN * self._unit:
             top = max(LOWEST, top / RATIO)
-        self._fit(top)
+        self._top = top
+        self._fit()
 
-    def _widen(self, cell: int) -> None:
-        """Make room up to a cell."""
-        blocks = cell // BLOCK + 1 - len(self._blocks)
-        self._blocks.frombytes(bytes(8 * blocks))
-        self._cells.frombytes(bytes(8 * BLOCK * blocks))
+    def _reach(self, deviation: float) -> float:
+        """Make room for a deviation larger than all before, and cut it to what is told apart."""
+        deviation = min(deviation, HIGHEST)
+        if deviation > self._top:
+            self._cells.frombytes(bytes(8 * max(_cell(deviation) + 1 - len(self._cells), 0)))
+            self._top = deviation
+            self._stale = 0.0
+        return deviation
 
-    def _above(self, cell: int) -> float:
-        """Weight learnt in a cell and in those above it."""
-        block = cell // BLOCK + 1
-        return sum(self._cells[cell : block * BLOCK], sum(self._blocks[block:]))
-
-    def _fit(self, top: float) -> None:
+    def _fit(self) -> None:
         """Find by how much the score grows beyond the largest deviation learnt, and which deviations are no news.
 
         Until the next fit, cells only gain, and the total stays within what it is fitted for: what is quiet stays so.
         """
-        self._top = top
+        top = self._top
         self._stale = 1.1 * self.total
-        cell, count = self._upper(_UPPER * self.total)
-        scale = (top - _edge(cell)) / math.log(max(count / self._unit, 2.0))
+        above = list(accumulate(reversed(self._cells)))  # weights of the highest cell, of the two highest, and so on
+        few = bisect_left(above, _UPPER * self.total)
+        count = above[few - 1] if few else 0.0
+        scale = (top - _edge(len(above) - few)) / math.log(max(count / self._unit, 2.0))
         self._fall = 1.0 / (_LOG_10 * max(scale, _SHORTEST))
-        heard = (self._stale + self._unit) * _ROUNDING / 10.0**self.floor - self._unit
-        self.quiet = min(top, _edge(self._upper(heard)[0] - 1))
-
-    def _upper(self, weight: float) -> tuple[int, float]:
-        """The lowest cell from which upwards there is less than that weight, and how much there is."""
-        cells, blocks, count = self._cells, self._blocks, 0.0
-        at = len(blocks)
-        while at and count + blocks[at - 1] < weight:
-            at -= 1
-            count += blocks[at]
-        at *= BLOCK
-        while at and count + cells[at - 1] < weight:
-            at -= 1
-            count += cells[at]
-        return at, count
+        enough = (self._stale + self._unit) * _ROUNDING / 10.0**self.floor - self._unit
+        self.quiet = min(top, _edge(len(above) - bisect_left(above, enough) - 1))
 
     def to_dict(self) -> dict[str, Any]:
         """What was learnt, as JSON data."""
@@ -191,8 +164,7 @@ class TailCalibrator:
             "fall": self._fall,
             "quiet": self.quiet,
             "stale": self._stale,
-            "cells": [[cell, weight] for cell, weight in enumerate(self._cells) if weight],
-            "blocks": self._blocks.tolist(),
+            "cells": self._cells.tolist(),
         }
 
     @classmethod
@@ -210,27 +182,15 @@ class TailCalibrator:
         made._fall = saved.number("fall", 0.0)
         made.quiet = saved.number("quiet", 0.0, HIGHEST)
         made._stale = saved.number("stale", 0.0)
-        made._load_cells(saved)
+        made._cells = array("d", saved.numbers("cells", low=0.0))
+        if not _cell(made._top) < len(made._cells) <= CELLS:
+            raise saved.wrong(f"it has {len(made._cells)} cells, which is not what its largest deviation needs")
         return made
-
-    def _load_cells(self, saved: Saved) -> None:
-        self._blocks = array("d", saved.numbers("blocks", low=0.0))
-        if len(self._blocks) * BLOCK >= CELLS + BLOCK:
-            raise saved.wrong(f"there are {len(self._blocks)} blocks of {BLOCK} cells, and at most {CELLS} cells")
-        self._cells = array("d", bytes(8 * BLOCK * len(self._blocks)))
-        for pair in saved.items("cells"):
-            numbers = saved.list_of_numbers(pair, "cells", 0.0)
-            if len(numbers) != 2 or numbers[0] >= len(self._cells):
-                raise saved.wrong(f"cells has {pair}, not the number of a cell and its weight")
-            self._cells[int(numbers[0])] = numbers[1]
-        for n, block in enumerate(self._blocks):
-            if not math.isclose(block, sum(self._cells[n * BLOCK : (n + 1) * BLOCK]), rel_tol=1e-6):
-                raise saved.wrong(f"blocks[{n}] is not the weight of its cells")
 
 
 def _cell(deviation: float) -> int:
-    """The cell of a deviation from ``LOWEST`` to ``HIGHEST``; the one before is for what is less."""
-    return int(math.log(deviation) * _PER_LOG + _SHIFT)
+    """The cell of a deviation up to ``HIGHEST``."""
+    return int(math.log(deviation) * _PER_LOG + _SHIFT) if deviation >= LOWEST else 0
 
 
 def _edge(cell: int) -> float:
