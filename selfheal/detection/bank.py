@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 
 from selfheal.detection.arrays import check_seal, pack, seal, unpack
 from selfheal.detection.baseline import PRIOR, BaselineConfig, normal_score
+from selfheal.detection.daytime import DayTime
 from selfheal.detection.intake import GLITCH, LARGEST, timed
-from selfheal.detection.seasons import CELL, DAY, ENOUGH, TINY, SeasonalProfile
+from selfheal.detection.seasons import DAY, ENOUGH, OLDEST, TINY, WEEKS, merged
 from selfheal.detection.verdict import Reason, Verdict
 from selfheal.errors import ConfigError
 
-KIND, VERSION = "baseline_bank", 1
-_GRIDS = ("means", "vars", "weights", "visits", "folds", "days")
-_LINES = ("noise", "noise_weight", "count", "mean", "m2", "far")
+KIND, VERSION = "baseline_bank", 2
+_GRIDS = ("means", "vars", "weights", "visits", "days")
+_LINES = ("noise", "noise_weight", "latest", "unit", "count", "mean", "m2", "expected", "inverse", "far")
 _NEVER = -1e300
 
 Array = NDArray[np.float64]
@@ -63,19 +64,18 @@ class BaselineBank:
 
     def reset(self) -> None:
         """Forget all that was learnt; settings stay."""
-        many, rows = len(self.metrics), 3 * self.config.buckets + 1
-        memory = self.config.memory_days * DAY
-        self._times = SeasonalProfile(self.config.zone, self.config.buckets, memory, memory, PRIOR)
-        self._memory = memory
+        many, places = len(self.metrics), 2 * self.config.buckets
+        self._times = DayTime(self.config.zone, self.config.buckets)
+        self._memory = self.config.memory_days * DAY
         self.last, self.late = math.nan, 0
-        self._means, self._vars, self._weights, self._visits = (np.zeros((rows, many)) for _ in range(4))
-        self._folds, self._days = np.zeros((rows, many)), np.zeros((rows, many))
-        self._first = np.full(many, math.nan)
+        self._means, self._vars, self._weights = (np.zeros((places + 1, many)) for _ in range(3))
+        self._visits, self._days = np.zeros((places, many)), np.zeros((places, many))
+        self._first, self._latest, self._unit = np.full(many, math.nan), np.zeros(many), np.ones(many)
         self._noise, self._noise_weight = np.zeros(many), np.zeros(many)
         self._count, self._mean, self._m2 = np.zeros(many), np.zeros(many), np.zeros(many)
         self._expected, self._inverse, self._far = np.zeros(many), np.zeros(many), np.zeros(many)
-        self._start = self._end = 0.0
-        self._places = (0, 0, 0)
+        self._place, self._day, self._start, self._end = 0, 0, 0.0, 0.0
+        self._origin = 0.0
 
     @property
     def sigma(self) -> float:
@@ -89,15 +89,14 @@ class BaselineBank:
 
     def usual(self, t: float, metric: int) -> tuple[float, float]:
         """Mean and spread that are usual for the metric of this place at ``t``; both 0 before anything is known."""
-        mean, inverse = self._usual(*self._times.place(timed(t))[:2])
+        mean, inverse = self._usual(self._times.cell(timed(t))[0])
         return float(mean[metric]), float(1.0 / inverse[metric]) if inverse[metric] else 0.0
 
     def deviations(self, t: float, values: Array) -> Array:
         """By how many spreads each value is off what is usual at ``t``; 0 where it is missing or nothing is known."""
         expected, inverse = self._expected, self._inverse
         if not self._start <= timed(t) < self._end:
-            bucket, kind = self._times.place(t)[:2]
-            expected, inverse = self._usual(bucket, kind)
+            expected, inverse = self._usual(self._times.cell(t)[0])
         off: Array = (np.clip(values, -LARGEST, LARGEST) - expected) * inverse
         off[np.isnan(off)] = 0.0
         return off
@@ -116,7 +115,7 @@ class BaselineBank:
         """Those that are more than ``sigma`` spreads off, the furthest first, with verdicts as detectors give them."""
         off = self.deviations(t, values)
         beyond = np.flatnonzero(np.abs(off) > self._sigma)
-        expected, _ = self._usual(*self._times.place(t)[:2])
+        expected, _ = self._usual(self._times.cell(t)[0])
         found = []
         for n in sorted(beyond.tolist(), key=lambda n: -abs(off[n])):
             spreads, name = abs(float(off[n])), self.metrics[n]
@@ -129,6 +128,8 @@ class BaselineBank:
         if t <= self.last:
             self.late += 1
             return
+        if math.isnan(self.last):
+            self._origin = t
         self.last = t
         if not self._start <= t < self._end:
             self._enter(t)
@@ -143,58 +144,68 @@ class BaselineBank:
 
     def _enter(self, t: float) -> None:
         """Begin the cell of ``t``: what was gathered in the one before becomes past."""
+        place, day, start, end = self._times.cell(t)
+        usual = self._usual(place)
         seen = self._count > 0.0
         if seen.any():
-            self._merge(np.flatnonzero(seen))
-        bucket, kind, _, day, start = self._times.place(t)
-        self._places = (bucket, kind, day)
-        self._start, self._end = start, start + CELL
-        self._expected, self._inverse = self._usual(bucket, kind)
+            self._merge(slice(None) if seen.all() else np.flatnonzero(seen))
+            seasonal = self._noise_weight > 0.0
+            if not seasonal.all():
+                mean, inverse = self._usual(place)
+                usual = np.where(seasonal, usual[0], mean), np.where(seasonal, usual[1], inverse)
+        self._place, self._day, self._start, self._end = place, day, start, end
+        self._expected, self._inverse = usual
 
-    def _usual(self, bucket: int, kind: int) -> tuple[Array, Array]:
-        """Mean, and one over the spread, of the most special place that is known well enough, for each metric."""
-        daily = self._visits[bucket] >= ENOUGH
-        weekly = daily & (self._visits[kind] >= ENOUGH) & (self._folds[-1] - self._first > 14 * DAY)
+    def _usual(self, place: int) -> tuple[Array, Array]:
+        """Mean, and one over the spread, that are usual at a place: as of one metric, for each."""
+        means, variances, weights, other = self._means, self._vars, self._weights, place ^ 1
+        apart = (self._visits[place] >= ENOUGH) & (self._latest - self._first > WEEKS)
+        known = self._visits[place] + self._visits[other] >= ENOUGH
+        both = weights[place] + weights[other]
+        share = weights[other] / np.maximum(both, TINY)
+        one = merged(means[place], variances[place], means[other], variances[other], share)
 
-        def chosen(of: Array) -> Array:
-            found: Array = np.where(weekly, of[kind], np.where(daily, of[bucket], of[-1]))
+        def chosen(special: Array, daily: Array, whole: Array) -> Array:
+            found: Array = np.where(apart, special, np.where(known, daily, whole))
             return found
 
-        mean, var, weight = chosen(self._means), chosen(self._vars), chosen(self._weights)
-        prior = np.minimum(PRIOR, self._noise_weight)
-        var = (weight * var + prior * self._noise) / np.maximum(weight + prior, TINY)
-        var = np.maximum.reduce([var, 0.01 * self._vars[-1], (1e-9 * mean) ** 2, np.full_like(var, TINY)])
-        return mean, np.where(self._weights[-1] > 0.0, 1.0 / np.sqrt(var), 0.0)
+        mean, var = chosen(means[place], one[0], means[-1]), chosen(variances[place], one[1], variances[-1])
+        weight = chosen(weights[place], both, weights[-1])
+        prior = np.minimum(PRIOR * self._unit, self._noise_weight)
+        var += (self._noise - var) * prior / np.maximum(weight + prior, TINY)
+        var = np.maximum.reduce([var, 0.01 * variances[-1], (1e-9 * mean) ** 2, np.full_like(var, TINY)])
+        return mean, np.where(weight > 0.0, 1.0 / np.sqrt(var), 0.0)
 
-    def _merge(self, seen: NDArray[np.intp]) -> None:
+    def _merge(self, seen: slice | NDArray[np.intp]) -> None:
         """Make what was gathered in a cell part of the past of the metrics that were seen in it."""
-        bucket, kind, day = self._places
-        count, mean, m2 = self._count[seen], self._mean[seen], self._m2[seen]
+        place, count, mean = self._place, self._count[seen], self._mean[seen]
+        var = self._m2[seen] / count
         self._first[seen] = np.where(np.isnan(self._first[seen]), self._start, self._first[seen])
-        daily = self._visits[bucket, seen] >= ENOUGH
-        known = self._noise_weight[seen] * np.exp((self._folds[-1, seen] - self._end) / self._memory)
-        fresh = m2 / count + (mean - self._expected[seen]) ** 2
-        weight = known + count
-        moved = self._noise[seen] + (fresh - self._noise[seen]) * count / weight
-        self._noise[seen] = np.where(daily, moved, self._noise[seen])
-        self._noise_weight[seen] = np.where(daily, weight, self._noise_weight[seen])
-        for row in (-1, bucket, kind):
-            self._fold(row, seen, day)
+        weight = count * self._advance(self._end, seen)
+        known = self._visits[place, seen] + self._visits[place ^ 1, seen] >= ENOUGH
+        self._noise_weight[seen] += np.where(known, weight, 0.0)
+        fresh = var + (mean - self._expected[seen]) ** 2 - self._noise[seen]
+        self._noise[seen] += np.where(known, fresh * weight / np.maximum(self._noise_weight[seen], TINY), 0.0)
+        for row in (-1, place):
+            self._weights[row, seen] += weight
+            share = weight / self._weights[row, seen]
+            past = self._means[row, seen], self._vars[row, seen]
+            self._means[row, seen], self._vars[row, seen] = merged(*past, mean, var, share)
+        self._visits[place, seen] += self._days[place, seen] != self._day
+        self._days[place, seen] = self._day
         self._count[:] = self._mean[:] = self._m2[:] = 0.0
 
-    def _fold(self, row: int, seen: NDArray[np.intp], day: int) -> None:
-        """Merge the cell into one place (Chan, Golub and LeVeque), what is older weighing less."""
-        count, m2 = self._count[seen], self._m2[seen]
-        kept = self._weights[row, seen]
-        kept = np.where(kept > 0.0, kept * np.exp((self._folds[row, seen] - self._end) / self._memory), 0.0)
-        weight = kept + count
-        off = self._mean[seen] - self._means[row, seen]
-        self._means[row, seen] += off * count / weight
-        self._vars[row, seen] = (kept * self._vars[row, seen] + m2 + off * off * kept * count / weight) / weight
-        self._weights[row, seen] = weight
-        self._folds[row, seen] = self._end
-        self._visits[row, seen] += self._days[row, seen] != day
-        self._days[row, seen] = day
+    def _advance(self, t: float, seen: slice | NDArray[np.intp]) -> float:
+        """Let the past of these reach up to ``t``: what a sample of then weighs."""
+        age = (t - self._origin) / self._memory
+        if age > OLDEST:
+            factor = math.exp(-min(age, 2.0 * OLDEST))
+            for of in (self._weights, self._noise_weight, self._unit):
+                of[:] = np.where(of > 0.0, np.maximum(of * factor, TINY), 0.0)
+            self._origin, age = t, 0.0
+        unit = math.exp(age)
+        self._latest[seen], self._unit[seen] = t, unit
+        return unit
 
     def to_dict(self) -> dict[str, Any]:
         """Settings and what was learnt, as JSON data with a checksum."""
@@ -207,7 +218,8 @@ class BaselineBank:
                 "config": config,
                 "last": None if math.isnan(self.last) else self.last,
                 "late": self.late,
-                "cell": [self._start, self._end, *map(float, self._places)],
+                "origin": self._origin,
+                "cell": [float(self._place), float(self._day), self._start, self._end],
                 "first": pack(np.nan_to_num(self._first, nan=_NEVER)),
                 **{name: pack(getattr(self, f"_{name}")) for name in (*_GRIDS, *_LINES)},
             }
@@ -234,15 +246,12 @@ class BaselineBank:
                 raise saved.wrong(f"{name} is of another shape, or not finite")
             setattr(made, f"_{name}", array)
         made._first = np.where(made._first == _NEVER, math.nan, made._first)
-        made._resume(saved.optional("last"), saved.count("late"), saved.numbers("cell", 5))
+        made._origin = saved.number("origin")
+        made._resume(saved.optional("last"), saved.count("late"), saved.numbers("cell", 4))
         return made
 
     def _resume(self, last: float | None, late: int, cell: list[float]) -> None:
         """Go on in the cell of time in which it was saved."""
         self.last, self.late = math.nan if last is None else last, late
-        self._start, self._end = cell[:2]
-        bucket, kind, day = (int(place) for place in cell[2:])
-        rows = len(self._means)
-        self._places = (min(max(bucket, 0), rows - 1), min(max(kind, 0), rows - 1), day)
-        if last is not None:
-            self._expected, self._inverse = self._usual(*self._places[:2])
+        self._place, self._day = min(max(int(cell[0]), 0), 2 * self.config.buckets - 1), int(cell[1])
+        self._start, self._end = cell[2:]

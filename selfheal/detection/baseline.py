@@ -133,7 +133,7 @@ class SeasonalBaseline:
         config, memory = self.config, self.config.memory_days * DAY
         self.intake = Intake()
         self._seasonal = False
-        self._profile = SeasonalProfile(config.zone, config.buckets, memory, memory, PRIOR)
+        self._profile = SeasonalProfile(config.zone, config.buckets, memory, PRIOR)
         self._calibrator = TailCalibrator(LEAST)
         self._recent: deque[float] = deque(maxlen=config.sustain[1] - 1)
         self._far = 0.0
@@ -161,9 +161,9 @@ class SeasonalBaseline:
 
     def is_peak(self, t: float) -> bool:
         """Whether ``t`` is at a time of day that is busier than others; ``False`` before that is known."""
-        folded = self._profile.folds[3 * self.config.buckets]
-        if self._peak_from[0] != folded:
-            self._peak_from = (folded, peak_from(self._profile))
+        latest = self._profile.latest
+        if self._peak_from[0] != latest:
+            self._peak_from = (latest, peak_from(self._profile))
         return self.usual(t)[0] >= self._peak_from[1]
 
     def thresholds(self, t: float) -> Thresholds:

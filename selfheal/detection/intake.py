@@ -85,14 +85,16 @@ class Intake:
         last, self.last = self.last, t
         self.new_days = 0
         if since == since:
-            self.new_days = int(t // DAY) - int(last // DAY)
-            if self.step and since > GAP * self.step:
-                self.gaps += 1
-            self.step = self.step + 0.05 * (min(since, 2.0 * self.step) - self.step) if self.step else since
+            self.new_days = int(t // DAY - last // DAY)
+            step = self.step
+            if step and since > 2.0 * step:
+                self.gaps += since > GAP * step
+                since = 2.0 * step
+            self.step = step + 0.05 * (since - step) if step else since
         if x - x != 0.0:
             self.infinite += 1
             return False
-        return self._steady(deviation)
+        return not (self._far or deviation > GLITCH or deviation < -GLITCH) or self._steady(deviation)
 
     def _steady(self, deviation: float) -> bool:
         before, self._far = self._far, deviation if deviation > GLITCH or deviation < -GLITCH else 0.0

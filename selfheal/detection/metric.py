@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import operator
-from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any, Self, TypedDict, Unpack
 
@@ -128,9 +127,9 @@ class MetricDetector:
         self._seasonal = False
         self.change = ""
         self.gate.reset()
-        self._profile = SeasonalProfile(config.zone, config.buckets, memory, memory, PRIOR)
+        self._profile = SeasonalProfile(config.zone, config.buckets, memory, PRIOR)
         self._calibrators = [TailCalibrator(LEAST, config.floor) for _ in range(2 + len(config.means))]
-        self._recent = [deque[float](maxlen=length - 1) for length in config.means]
+        self._recent: list[float] = []  # deviations, as many as the longest mean looks back to
         self._lately = 0.0
 
     def usual(self, t: float) -> tuple[float, float]:
@@ -173,10 +172,10 @@ class MetricDetector:
         A mean of fewer than it should be, after a gap, is made as much smaller as its spread is larger.
         """
         found = [now]
-        for n, length in enumerate(self.config.means):
-            recent = self._recent[n]
-            count = 1 if gap else len(recent) + 1
-            total = now + sum(recent) if count > 1 else now
+        for length in self.config.means:
+            recent = [] if gap else self._recent[1 - length :]
+            count = len(recent) + 1
+            total = sum(recent) + now
             found.append(total / length if count == length else total / math.sqrt(count * length))
         found.append(now - self._lately)
         return found
@@ -222,21 +221,21 @@ class MetricDetector:
         if not self.intake.takes(t, x, deviations[0]):
             return
         if gap:
-            for recent in self._recent:
-                recent.clear()
+            self._recent.clear()
         if self._profile.known:
             self._remember(deviations, weight)
         self._profile.learn(t, cut(x), weight)
 
     def _remember(self, deviations: list[float], weight: float) -> None:
-        days = self._ageing()
+        days = self.intake.new_days if self._seasonal else self._ageing()
         for n, calibrator in enumerate(self._calibrators):
             if days:
                 calibrator.age(days)
             calibrator.learn(abs(deviations[n]), weight)
-        now = deviations[0]
-        for recent in self._recent:
-            recent.append(now)
+        now, recent = deviations[0], self._recent
+        recent.append(now)
+        if len(recent) >= self.config.means[-1]:
+            del recent[0]
         self._lately += (now - self._lately) / self.config.lately
 
     def _ageing(self) -> int:
@@ -257,7 +256,7 @@ class MetricDetector:
             "seasonal": self._seasonal,
             "profile": self._profile.to_dict(),
             "calibrators": [calibrator.to_dict() for calibrator in self._calibrators],
-            "recent": [list(recent) for recent in self._recent],
+            "recent": list(self._recent),
             "lately": self._lately,
         }
 
@@ -274,11 +273,10 @@ class MetricDetector:
         made.intake = Intake.from_dict(saved.part("intake"))
         made._seasonal = saved.flag("seasonal")
         made._profile.load(saved.part("profile"))
-        parts, recents = saved.items("calibrators", len(made._calibrators)), saved.items("recent", len(made._recent))
+        parts = saved.items("calibrators", len(made._calibrators))
         made._calibrators = [TailCalibrator.from_dict(part) for part in parts]
         if any(calibrator.floor != made.config.floor for calibrator in made._calibrators):
             raise saved.wrong("its calibrators are of another floor")
-        for recent, values in zip(made._recent, recents, strict=True):
-            recent.extend(saved.list_of_numbers(values, "recent"))
+        made._recent = saved.numbers("recent")[1 - made.config.means[-1] :]
         made._lately = saved.number("lately")
         return made

@@ -8,12 +8,13 @@ from itertools import pairwise
 
 import attrs
 
-from selfheal.detection.seasons import DAY, ENOUGH, WEEKDAY, WEEKEND, SeasonalProfile
+from selfheal.detection.seasons import SeasonalProfile
 
 APART = 1.0
 """By how many usual spreads the busy times have to be above the others; less is the same all day."""
 FURTHEST = 1e9
-DAYS = {WEEKDAY: 5.0, WEEKEND: 2.0}
+WEEKDAYS, WEEKENDS = 5.0, 2.0
+"""How many of a week there are."""
 
 
 @attrs.frozen(kw_only=True)
@@ -62,15 +63,12 @@ def peak_from(profile: SeasonalProfile) -> float:
 
 def _levels(profile: SeasonalProfile) -> list[tuple[float, float]]:
     """Means of the times of day that are known, weekdays and weekends apart once they are, and their days a week."""
-    found = []
-    weeks = profile.folds[3 * profile.buckets] - profile.first > 14 * DAY
-    for bucket in range(profile.buckets):
-        if profile.visits[bucket] >= ENOUGH:
-            for kind, days in DAYS.items():
-                place = kind * profile.buckets + bucket
-                known = weeks and profile.visits[place] >= ENOUGH
-                found.append((profile.means[place if known else bucket], days))
-    return found
+    places = len(profile.visits)
+    return [
+        (profile.level(place)[0], WEEKENDS if place % 2 else WEEKDAYS)
+        for place in range(places)
+        if profile.is_seen(place)
+    ]
 
 
 def reaching(score: Callable[[float], float], wanted: float) -> float:

@@ -41,7 +41,7 @@ class ResidualRows:
         self.zone = zone
         self.last = math.nan
         self.step = 0.0
-        self._profiles = [SeasonalProfile(zone, BUCKETS, MEMORY, MEMORY, PRIOR) for _ in metrics]
+        self._profiles = [SeasonalProfile(zone, BUCKETS, MEMORY, PRIOR) for _ in metrics]
         self._intakes = [Intake() for _ in metrics]
 
     def row(self, t: float, x: Mapping[str, float]) -> NDArray[np.float64] | None:

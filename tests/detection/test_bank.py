@@ -120,7 +120,7 @@ def test_a_damaged_record_is_refused() -> None:
     for n in range(600):
         bank.learn(START + n * STEP, np.array([1.0, float(n % 7)]))
     record = bank.to_dict()
-    wrong = [{**record, "kind": "other"}, {**record, "version": 2}, {**record, "late": 3}, {**record, "metrics": ["a"]}]
+    wrong = [{**record, "kind": "other"}, {**record, "version": 1}, {**record, "late": 3}, {**record, "metrics": ["a"]}]
     for data in [*wrong, {key: value for key, value in record.items() if key != "means"}, {}]:
         with pytest.raises(StateError, match="baseline_bank"):
             BaselineBank.from_dict(data)

@@ -68,7 +68,7 @@ def test_where_no_time_is_busier_there_is_no_peak(kind: str) -> None:
 
 def profile_of(usual: Callable[[float, bool], float], days: int) -> SeasonalProfile:
     """One that knows a metric without noise, given the hour and whether it is weekend."""
-    profile = SeasonalProfile("UTC", 48, 8 * DAY, 8 * DAY, 5.0)
+    profile = SeasonalProfile("UTC", 48, 8 * DAY, 5.0)
     for n in range(days * 96):
         t = MONDAY + 900.0 * n
         profile.learn(t, usual(t % DAY / 3600.0, (t - MONDAY) % (7 * DAY) >= 5 * DAY))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import math
 import random
 from zoneinfo import ZoneInfo
@@ -11,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfheal.detection.seasons import CELL, DAY, ENOUGH, SeasonalProfile
+from selfheal.detection.daytime import DayTime
+from selfheal.detection.seasons import DAY, ENOUGH, SeasonalProfile
 
 START = 1_709_251_200.0
 """Friday 2024-03-01 00:00 UTC."""
@@ -19,12 +21,12 @@ MEMORY = 8.0 * DAY
 
 
 def profile(zone: str = "UTC", buckets: int = 48) -> SeasonalProfile:
-    return SeasonalProfile(zone, buckets, MEMORY, MEMORY, 5.0)
+    return SeasonalProfile(zone, buckets, MEMORY, 5.0)
 
 
-def weighted(samples: list[tuple[float, float]], now: float) -> tuple[float, float]:
+def weighted(samples: list[tuple[float, float]], times: DayTime) -> tuple[float, float]:
     """Mean and variance of samples whose weight falls with the age of their cell."""
-    weights = [math.exp(-(now - (t - t % CELL + CELL)) / MEMORY) for t, _ in samples]
+    weights = [math.exp((times.cell(t)[3] - START) / MEMORY) for t, _ in samples]
     mean = sum(w * x for w, (_, x) in zip(weights, samples, strict=True)) / sum(weights)
     var = sum(w * (x - mean) ** 2 for w, (_, x) in zip(weights, samples, strict=True)) / sum(weights)
     return mean, var
@@ -47,15 +49,15 @@ def test_means_and_variances_are_those_of_all_samples(zone: str, buckets: int, s
         kept.append(sample)
     seasons.enter(kept[-1][0] + 2 * DAY)
 
-    by_bucket: dict[int, list[tuple[float, float]]] = {3 * buckets: kept}
+    by_place: dict[int, list[tuple[float, float]]] = {-1: kept}
     for t, x in kept:
         local = datetime.datetime.fromtimestamp(t, ZoneInfo(zone))
         bucket = int((local.hour * 60 + local.minute) / (1440 / buckets))
-        by_bucket.setdefault(bucket, []).append((t, x))
-    for bucket, samples in by_bucket.items():
-        mean, var = weighted(samples, seasons.folds[bucket])
-        assert seasons.means[bucket] == pytest.approx(mean, abs=1e-6)
-        assert seasons.vars[bucket] == pytest.approx(var, rel=1e-6, abs=1e-6)
+        by_place.setdefault(2 * bucket + (local.weekday() > 4), []).append((t, x))
+    for place, samples in by_place.items():
+        mean, var = weighted(samples, DayTime(zone, buckets))
+        assert seasons.means[place] == pytest.approx(mean, abs=1e-6)
+        assert seasons.vars[place] == pytest.approx(var, rel=1e-6, abs=1e-6)
 
 
 def test_a_bucket_speaks_once_it_was_seen_on_three_days() -> None:
@@ -99,15 +101,6 @@ def test_time_of_day_is_that_of_the_clock_on_the_wall(change: float) -> None:
         t += 600.0
 
 
-def test_a_quarter_of_an_hour_lies_in_one_bucket() -> None:
-    """Also where a zone is 45 minutes off, and where clocks are moved by half an hour."""
-    for zone, at in (("Asia/Kathmandu", START), ("Australia/Lord_Howe", 1_712_412_000.0)):
-        seasons = profile(zone, 96)
-        for n in range(-8, 9):
-            start = at + n * CELL
-            assert len({seasons.place(start + inside)[:2] for inside in (0.0, 1.0, 450.0, 899.9)}) == 1
-
-
 def test_the_spread_has_a_floor() -> None:
     """Where nothing ever moves but by the time of day, the spread is a tenth of that of the whole."""
     seasons = profile()
@@ -116,8 +109,8 @@ def test_the_spread_has_a_floor() -> None:
         seasons.learn(t, 0.0 if t % DAY < DAY / 2 else 60.0)
     seasons.enter(START + 8 * DAY)
 
-    assert seasons.usual(START + 8 * DAY)[1] == pytest.approx(0.1 * math.sqrt(seasons.vars[3 * 48]))
-    assert seasons.usual(START + 8 * DAY)[1] == pytest.approx(3.0, rel=0.05)
+    assert seasons.usual(START + 8 * DAY + 3600.0)[1] == pytest.approx(0.1 * math.sqrt(seasons.vars[-1]))
+    assert seasons.usual(START + 8 * DAY + 3600.0)[1] == pytest.approx(3.0, rel=0.05)
 
 
 def test_the_spread_of_a_bucket_leans_on_that_around_others() -> None:
@@ -128,10 +121,11 @@ def test_the_spread_of_a_bucket_leans_on_that_around_others() -> None:
         t = START + n * 300.0
         seasons.learn(t, 0.0 if t % DAY < DAY / 2 else draw.gauss(0.0, 10.0))
     seasons.enter(START + 8 * DAY)
-    weight = seasons.weights[0]
+    weight = seasons.level(4)[2] * math.exp(-8 * DAY / MEMORY)
+    expected = math.sqrt(5.0 * seasons.noise / (weight + 5.0))
 
     assert 40.0 < seasons.noise < 60.0
-    assert seasons.usual(START + 8 * DAY)[1] == pytest.approx(math.sqrt(5.0 * seasons.noise / (weight + 5.0)))
+    assert seasons.usual(START + 8 * DAY + 3600.0)[1] == pytest.approx(expected)
 
 
 def test_before_anything_is_known_nothing_deviates() -> None:
@@ -139,3 +133,59 @@ def test_before_anything_is_known_nothing_deviates() -> None:
     seasons = profile()
 
     assert (seasons.known, seasons.usual(START), seasons.deviation(START, 1e9)) == (False, (0.0, 0.0), 0.0)
+
+
+def test_a_cell_is_told_from_what_was_known_when_it_began() -> None:
+    """Asking ahead changes nothing, and the first sample of a cell is judged as those after it."""
+    asked, other = profile(), profile()
+    draw = random.Random(3)
+    for n in range(5 * 96):
+        t, x = START + n * 900.0, draw.gauss(50.0, 2.0)
+        for ahead in (0.0, 900.0, 3600.0, DAY):
+            asked.usual(t + ahead)
+        first = other.deviation(t, 60.0)
+        for each in (asked, other):
+            each.learn(t, x)
+        if n > 4 * 96:
+            assert other.deviation(t, 60.0) == first
+
+    assert asked.to_dict() == other.to_dict()
+
+
+def test_a_pause_of_many_years_forgets_and_breaks_nothing() -> None:
+    """After decades the past counts next to nothing; all stays finite, and a new past is learnt."""
+    seasons = profile()
+    for years in range(0, 2000, 40):
+        start = START + years * 365.25 * DAY
+        level = float(years)
+        for n in range(4 * 96):
+            seasons.learn(start + n * 900.0, level + n % 2)
+        mean, spread = seasons.usual(start + 3 * DAY + 3600.0)
+        assert mean == pytest.approx(level + 0.5)
+        assert 0.49 < spread < 200.0
+    assert json.loads(json.dumps(seasons.to_dict(), allow_nan=False)) == seasons.to_dict()
+
+
+def test_weights_stay_bounded() -> None:
+    """Of a short memory, years are many: what is saved stays finite, and goes on equally."""
+    seasons = SeasonalProfile("UTC", 1, 3600.0, 5.0)
+    for n in range(3000):
+        seasons.learn(START + n * 3600.0, float(n % 7))
+    data = seasons.to_dict()
+    other = SeasonalProfile("UTC", 1, 3600.0, 5.0)
+    other.load(json.loads(json.dumps(data, allow_nan=False)))
+
+    assert max(data["weights"]) < math.exp(201.0) * 4.0
+    for each in (seasons, other):
+        each.learn(START + 3001 * 3600.0, 3.0)
+        each.enter(START + 3002 * 3600.0)
+    assert seasons.to_dict() == other.to_dict()
+
+
+def test_the_first_day_of_all_counts_as_one() -> None:
+    """Of the three days from 1970-01-01, two are weekdays and one is a day of a weekend."""
+    seasons = profile()
+    for n in range(int(3 * DAY / 900.0) + 1):
+        seasons.learn(n * 900.0, 0.0)
+
+    assert (set(seasons.visits[::2]), set(seasons.visits[1::2])) == ({2}, {1})
