@@ -7,8 +7,10 @@ import math
 import os
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -84,6 +86,52 @@ def test_the_first_run_has_no_cpu_even_if_it_takes_its_time(monkeypatch: pytest.
 
     assert ("cpu_percent", "") not in values(sampler.sample())
     assert values(sampler.sample())["cpu_percent", ""] == 100.0
+
+
+def test_a_limit_that_cannot_be_read_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What stands in for it is measured, and ``problems`` and the log name the file, once."""
+    usage = UsageReader(root=version_2(tmp_path, pod_app={"memory.max": "lots\n"}), machine=FakeMachine())
+    sampler = Sampler(SamplerConfig(disk=None), usage=usage)
+    found, _ = values(sampler.sample()), sampler.sample()
+
+    assert ("memory_percent", "") in found
+    assert [told.partition("memory.max")[2] for told in sampler.problems] == [" holds 'lots\\n', which is no number"]
+    assert len(caplog.records) == 1
+
+
+def test_load_and_disk_are_shares_of_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Load by the CPUs that may be used; the disk as ``df`` tells it: without what root alone may use."""
+    monkeypatch.setattr(os, "getloadavg", lambda: (3.0, 0.0, 0.0))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 5})
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_blocks=100, f_bfree=30, f_bavail=20))
+    found = dict(read_machine(Path("/"), {}))
+
+    assert (found["load_per_cpu"], found["disk_percent"]) == (1.5, pytest.approx(100.0 * 70 / 90))
+
+
+def test_cpu_of_a_process_is_what_it_used_since_the_reading_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reading that follows at once tells nothing, and the next is measured against the one before it."""
+    used = iter([1.0, 2.0, 2.0, 1.9])
+    monkeypatch.setattr(psutil.Process, "oneshot", lambda process: nullcontext())
+    monkeypatch.setattr(psutil.Process, "cpu_times", lambda process: SimpleNamespace(user=next(used), system=0.5))
+    reader = ProcessReader(os.getpid())
+    read = [dict(reader.read(at) or []).get("process_cpu_percent") for at in (1000.0, 1000.01, 1010.0, 1020.0)]
+
+    assert read == [None, None, pytest.approx(10.0), 0.0]
+
+
+def test_a_target_that_was_given_to_another_process_meanwhile_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process is found to be gone while its replacement is put in its place: that one is measured."""
+    sampler = Sampler(NOTHING)
+    sampler.watch(os.getpid(), "worker")
+
+    def replaced(reader: ProcessReader, now: float) -> None:
+        sampler.watch(os.getpid(), "worker")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ProcessReader, "read", replaced)
+        assert sampler.sample() == ()
+    assert sampler.watched == {"worker": os.getpid()}
 
 
 def test_open_files_and_threads_of_the_machine(tmp_path: Path) -> None:
