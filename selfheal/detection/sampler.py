@@ -233,7 +233,7 @@ class Sampler:
 
     def _room_for(self, one_more: bool, there: int) -> None:
         if one_more and there >= self.config.max_watched:
-            raise ConfigError("SamplerConfig.max_watched", there + 1, f"at least that, it is {self.config.max_watched}")
+            raise ConfigError("SamplerConfig.max_watched", there, "larger for one more to be measured", "256")
 
     def _in_child(self) -> None:
         """Make a new lock; what waits is the parent's to hand on."""

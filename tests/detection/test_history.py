@@ -117,6 +117,45 @@ def test_it_comes_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, value
     assert [again.points(*key) for key in again] == [history.points(*key) for key in history]
 
 
+def test_a_copy_is_somebody_elses() -> None:
+    """What comes in later on one side is not on the other."""
+    history = History(SHORT)
+    history.add("cpu", 1.0, "", T)
+    copied = history.copy()
+    history.add("cpu", 3.0, "", T)
+    history.add("cpu", 3.0, "", T + 10.0)
+    copied.add("mem", 1.0, "", T)
+
+    assert [point.n for point in copied.points("cpu")] == [1]
+    assert [point.n for point in history.points("cpu")] == [2, 1]
+    assert list(history) == [("cpu", "")]
+
+
+def test_the_means_of_some_steps() -> None:
+    """Of every series, from the first step up to, but not including, the last."""
+    history = History(SHORT)
+    for second, metric in ((0, "a"), (10, "a"), (10, "b"), (30, "a")):
+        history.add(metric, float(second), "x", T + second)
+    first = int(T // 10)
+
+    assert history.steps(first + 1, first + 3) == {first + 1: {("a", "x"): 10.0, ("b", "x"): 10.0}}
+    assert list(history.steps(0, 2**62)) == [first, first + 1, first + 3]
+
+
+def test_less_is_kept_of_a_file_of_somebody_who_kept_more(tmp_path: Path) -> None:
+    """The latest points and series stay, whatever the bounds were when it was written."""
+    larger = History(HistoryConfig(step=10.0, keep=600.0))
+    for second in range(0, 300, 10):
+        for metric in "abc":
+            larger.add(metric, 1.0, "", T + second)
+    larger.save(tmp_path / "h.json")
+    history = History.load(tmp_path / "h.json", SHORT)
+
+    assert list(history) == [("b", ""), ("c", "")]
+    assert history.points("c") == larger.points("c")[-6:]
+    assert history.forgotten == 1
+
+
 def saved(place: Path) -> Path:
     history = History(SHORT)
     for second in range(60):
@@ -197,6 +236,9 @@ def forged(file: Path, body: Any, **head: Any) -> None:
         ({"step": 10.0, "series": [{}]}, {}, "not a list of series"),
         ({"step": 10.0, "series": {}}, {}, "not a list of series"),
         ({"step": 10.0, "series": [{"metric": "a", "target": "", "points": 5}]}, {}, "not that of a history"),
+        ({"step": 10.0, "series": [{"metric": "a", "target": "", "points": [[1, 1, 1, 1, 0]]}]}, {}, "no point"),
+        ({"step": 10.0, "series": [{"metric": "a", "target": "", "points": [[1, math.inf, 1, 1, 1]]}]}, {}, "no point"),
+        ({"step": 10.0, "series": [{"metric": "a", "target": "", "points": [[1.0, 1, 1, 1, 1]]}]}, {}, "no point"),
         (
             {"step": 10.0, "series": [{"metric": "a", "target": "", "points": [[2**63, 1, 1, 1, 1]]}]},
             {},

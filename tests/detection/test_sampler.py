@@ -331,8 +331,12 @@ def test_refusals() -> None:
         sampler.observe("", 1.0)
     sampler.add("x", float)
     sampler.add("x", float)
-    with pytest.raises(ConfigError, match="max_watched"):
+    with pytest.raises(ConfigError, match="max_watched must be larger for one more to be measured, got 1"):
         sampler.add("y", float)
+    sampler.watch(os.getpid(), "a")
+    sampler.watch(os.getpid(), "a")
+    with pytest.raises(ConfigError, match="max_watched"):
+        sampler.watch(os.getpid(), "b")
 
 
 class Tasks:
