@@ -99,3 +99,13 @@ def boolean(owner: object, field: attrs.Attribute[Any], value: Any) -> None:
     """Accept ``True`` or ``False`` and nothing that merely looks like them."""
     if not isinstance(value, bool):
         raise _refuse(owner, field, "True or False", value)
+
+
+def a_zone(owner: object, field: attrs.Attribute[Any], value: Any) -> None:
+    """Accept the name of a time zone that this machine knows."""
+    from selfheal.zones import zone_of  # only who names a zone pays
+
+    try:
+        zone_of(value if isinstance(value, str) else "")
+    except ValueError as error:
+        raise _refuse(owner, field, "the name of a time zone such as 'Europe/Berlin'", value) from error

@@ -29,6 +29,7 @@ FLOORS = {
     "processes": 0,
     "redaction": 0,
     "validators": 0,
+    "zones": 0,
     "conditions": 1,
     "journal": 1,
     "state": 1,

@@ -27,6 +27,7 @@ class Settings:
     call: Any = attrs.field(default=print, validator=validators.a_callable())
     hook: Any = attrs.field(default=None, validator=validators.a_callable(optional=True))
     on: bool = attrs.field(default=True, validator=validators.boolean)
+    zone: str = attrs.field(default="UTC", validator=validators.a_zone)
 
 
 @attrs.frozen(kw_only=True)
@@ -50,6 +51,7 @@ ACCEPTED: list[dict[str, Any]] = [
     {"call": len},
     {"hook": len},
     {"on": False},
+    {"zone": "Europe/Berlin"},
 ]
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
@@ -77,6 +79,14 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"hook": 1}, "Settings.hook must be a callable or None, got 1. The default is None."),
     ({"on": 1}, "Settings.on must be True or False, got 1. The default is True."),
     ({"on": "false"}, "Settings.on must be True or False, got 'false'. The default is True."),
+    (
+        {"zone": "Mars"},
+        "Settings.zone must be the name of a time zone such as 'Europe/Berlin', got 'Mars'. The default is 'UTC'.",
+    ),
+    (
+        {"zone": None},
+        "Settings.zone must be the name of a time zone such as 'Europe/Berlin', got None. The default is 'UTC'.",
+    ),
 ]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import zoneinfo
 from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any, Self, TypedDict, Unpack
@@ -17,7 +16,7 @@ from selfheal.detection.saved import Saved
 from selfheal.detection.seasons import DAY, SeasonalProfile
 from selfheal.detection.verdict import NOTHING_SAID, Reason, Verdict
 from selfheal.errors import ConfigError
-from selfheal.validators import between, one_of
+from selfheal.validators import a_zone, between, one_of
 
 KIND, VERSION = "seasonal_baseline", 1
 BUCKETS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 96)
@@ -29,14 +28,6 @@ UNUSUAL = 1.0
 LEAST = 50
 ALONE = 4.0
 """In mode ``"calibrated"``, a sample further off than so many spreads, and alone, is learnt as if no further off."""
-
-
-def _a_zone(owner: object, field: attrs.Attribute[str], value: object) -> None:
-    try:
-        zoneinfo.ZoneInfo(value if isinstance(value, str) else "")
-    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError) as error:
-        accepted = "the name of a time zone such as 'Europe/Berlin'"
-        raise ConfigError(f"{type(owner).__name__}.{field.name}", value, accepted, "'UTC'") from error
 
 
 def _some_buckets(owner: object, field: attrs.Attribute[int], value: object) -> None:
@@ -77,7 +68,7 @@ class BaselineConfig:
         ConfigError: if a value is out of range.
     """
 
-    zone: str = attrs.field(default="UTC", validator=_a_zone)
+    zone: str = attrs.field(default="UTC", validator=a_zone)
     buckets: int = attrs.field(default=48, validator=_some_buckets)
     memory_days: float = attrs.field(default=8.0, validator=between(1.0, 365.0, "days"))
     mode: str = attrs.field(default="calibrated", validator=one_of("calibrated", "sigma"))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from zoneinfo import ZoneInfo
+
+from selfheal.zones import zone_of
 
 DAY = 86_400.0
 EPOCH = 719_163
@@ -30,7 +31,7 @@ class DayTime:
     __slots__ = ("_from", "_latest", "_length", "_offset", "_until", "_width", "buckets", "zone")
 
     def __init__(self, zone: str, buckets: int) -> None:
-        self.zone = ZoneInfo(zone)
+        self.zone = zone_of(zone)
         self.buckets = buckets
         self._width = DAY / buckets
         self._length = QUARTER if self._width % HALF else HALF

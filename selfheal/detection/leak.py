@@ -7,8 +7,8 @@ What a naive trend test takes for a leak, and what stands against it here:
 - noise with a memory (autoregressive): Kendall's tau is judged with the autocorrelation that the residuals have,
   and growth against that of random walks;
 - a warm-up: the last third has to grow at least half as fast as the whole;
-- the time of day: where at least two days before are known, their shape by half hour is taken off; where they are not,
-  nothing that lasted less than 18 h counts, unless memory would run out within 6 h.
+- the time of day: where at least two days before are known, their shape by half hour of local time is taken off; where
+  they are not, nothing that lasted less than 18 h counts, unless memory would run out within 6 h.
 
 Source: Theil (1950) and Sen (1968) for the slope; Mann (1945) and Kendall (1955) for the test; Hamed and Rao (1998)
 for its variance under autocorrelation.
@@ -25,8 +25,10 @@ from typing import NamedTuple
 
 import attrs
 
+from selfheal.detection.intake import EARLIEST, LATEST
+from selfheal.detection.leak_past import Blocks, Past, past_of
 from selfheal.errors import ConfigError
-from selfheal.validators import between
+from selfheal.validators import a_zone, between
 
 HOUR = 3600.0
 DAY = 86_400.0
@@ -50,6 +52,7 @@ class LeakConfig:
             ``unseasoned_span``.
         drop_ratio: growth has to be so many times the deepest fall of the floors.
         still: share of the whole slope that the last third has to have.
+        zone: time zone whose time of day counts.
 
     Raises:
         ConfigError: if a value is out of range.
@@ -66,6 +69,7 @@ class LeakConfig:
     significance: float = attrs.field(default=0.002, validator=between(1e-9, 0.5))
     drop_ratio: float = attrs.field(default=2.5, validator=between(0.0, 100.0))
     still: float = attrs.field(default=0.5, validator=between(0.0, 1.0))
+    zone: str = attrs.field(default="UTC", validator=a_zone)
 
 
 class Floor(NamedTuple):
@@ -102,8 +106,8 @@ class Leak:
 class LeakDetector:
     """Watches the memory of one process, or of one host.
 
-    Missing values and values that are not finite are left out; what is older than the latest is dropped. Bounded:
-    one floor for each block of ``keep``, some 30 KB.
+    Missing values, values that are not finite and times that no calendar has are left out; what is older than the
+    latest is dropped. Bounded: one floor for each block of ``keep``, some 30 KB.
 
     Args:
         limit: at which it is exhausted, in the unit of the samples; ``None`` where there is none.
@@ -141,7 +145,7 @@ class LeakDetector:
             t: wall seconds.
             x: memory in use; bytes or percent.
         """
-        if not (math.isfinite(x) and math.isfinite(t)) or t < self._latest:
+        if not (math.isfinite(x) and EARLIEST <= t <= LATEST) or t < self._latest:
             return
         self._latest = t
         number = int(t // self.config.block)
@@ -163,18 +167,6 @@ class LeakDetector:
         return slope * HOUR / self.config.block
 
 
-class _Past(NamedTuple):
-    """What the days before a window tell.
-
-    ``shape``: how far a half hour of the day lies above the middle, empty if it has none; ``highest``: the highest
-    floor without that shape; ``known``: whether the days are enough to tell.
-    """
-
-    shape: dict[int, float]
-    highest: float
-    known: bool
-
-
 def find_leak(floors: Sequence[Floor], limit: float | None = None, config: LeakConfig | None = None) -> Leak | None:
     """Look for a leak that goes on at the latest of some floors.
 
@@ -189,9 +181,9 @@ def find_leak(floors: Sequence[Floor], limit: float | None = None, config: LeakC
     now = floors[-1].number
     longest = int(config.window // config.block)
     recent = [floor for floor in floors if floor.number > now - longest]
-    past = _past([floor for floor in floors if floor.number <= now - longest], recent, config)
-    day = _blocks_of_a_day(config)
-    lows = [floor.low - past.shape.get(floor.number % day, 0.0) for floor in recent]
+    before = {floor.number: floor.low for floor in floors if floor.number <= now - longest}
+    past = past_of(before, [floor.number for floor in recent], Blocks(config.block, config.zone))
+    lows = [floor.low - past.above(floor.number) for floor in recent]
     least = max(int(config.min_span // config.block), 8)
     lasting = int(config.unseasoned_span // config.block)
     lengths = {longest, *(length for length in (least, 2 * least, lasting) if length < longest)}
@@ -204,7 +196,7 @@ def find_leak(floors: Sequence[Floor], limit: float | None = None, config: LeakC
 
 
 def _trend(
-    floors: Sequence[Floor], lows: Sequence[float], limit: float | None, config: LeakConfig, past: _Past
+    floors: Sequence[Floor], lows: Sequence[float], limit: float | None, config: LeakConfig, past: Past
 ) -> Leak | None:
     """The leak that these floors show, if they show one. What is cheap is looked at first."""
     blocks = floors[-1].number - floors[0].number + 1
@@ -287,37 +279,3 @@ def _chance(xs: Sequence[int], ys: Sequence[float], slope: float, s: int) -> flo
     by_order = 0.5 * math.erfc((s - 1) / math.sqrt(2.0 * variance))
     by_walk = math.pow(10.0, -min((growth / spread - 1.5) / 6.0, 300.0))
     return min(2.0 * min(by_order, by_walk), 1.0)
-
-
-def _past(before: Sequence[Floor], recent: Sequence[Floor], config: LeakConfig) -> _Past:
-    """What the days before the window tell; nothing if they are fewer than two.
-
-    The trend of those days is taken off first, by pairs that are whole days apart, so that a leak is no shape. Their
-    shape by half hour of the day is taken only if it tells one day from the others: what is left has to be smaller.
-    """
-    day = _blocks_of_a_day(config)
-    if len(before) < 2 * day * 0.75 or before[-1].number - before[0].number < 2 * day - 2:
-        return _Past({}, -math.inf, False)
-    lows = {floor.number: floor.low for floor in before}
-    daily = [(lows[number + day] - low) / day for number, low in lows.items() if number + day in lows]
-    slope = median(daily) if daily else 0.0
-    level = {number: low - slope * (number - before[-1].number) for number, low in lows.items()}
-    middle = median(level.values())
-    by_half_hour: dict[int, list[float]] = {}
-    for number, low in level.items():
-        by_half_hour.setdefault(number % day, []).append(low - middle)
-    plain = sum(abs(low - middle) for low in level.values())
-    left = sum(_by_the_others(values) for values in by_half_hour.values())
-    complete = all(floor.number % day in by_half_hour for floor in recent)
-    shape = {one: median(values) for one, values in by_half_hour.items()} if complete and left < 0.7 * plain else {}
-    return _Past(shape, max(low - shape.get(number % day, 0.0) for number, low in level.items()), True)
-
-
-def _by_the_others(values: Sequence[float]) -> float:
-    """How far each of some values is from the median of the others, summed."""
-    others = ([*values[:i], *values[i + 1 :]] for i in range(len(values)))
-    return sum(abs(value - (median(rest) if rest else 0.0)) for value, rest in zip(values, others, strict=True))
-
-
-def _blocks_of_a_day(config: LeakConfig) -> int:
-    return max(int(DAY // config.block), 1)

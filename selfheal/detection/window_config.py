@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import zoneinfo
 from collections.abc import Iterable
 
 import attrs
 
 from selfheal.errors import ConfigError
-from selfheal.validators import between, one_of
+from selfheal.validators import a_zone, between, one_of
 
 DAY = 86_400.0
 MOST_METRICS = 200
-
-
-def _a_zone(owner: object, field: attrs.Attribute[str], value: object) -> None:
-    try:
-        zoneinfo.ZoneInfo(value if isinstance(value, str) else "")
-    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError) as error:
-        accepted = "the name of a time zone such as 'Europe/Berlin'"
-        raise ConfigError(f"{type(owner).__name__}.{field.name}", value, accepted, "'UTC'") from error
 
 
 @attrs.frozen(kw_only=True)
@@ -44,7 +35,7 @@ class WindowConfig:
         ConfigError: if a value is out of range.
     """
 
-    zone: str = attrs.field(default="UTC", validator=_a_zone)
+    zone: str = attrs.field(default="UTC", validator=a_zone)
     window: float = attrs.field(default=7 * DAY, validator=between(600.0, 90 * DAY, "s"))
     max_rows: int = attrs.field(default=2_000, validator=between(64, 20_000))
     least: int = attrs.field(default=64, validator=between(8, 10_000))

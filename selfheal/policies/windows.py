@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, datetime, time, timedelta, tzinfo
+from datetime import UTC, datetime, time, timedelta
 from typing import Any, ClassVar
 
 import attrs
 
 from selfheal.errors import ConfigError
 from selfheal.policies.matching import AlertMatch
-from selfheal.validators import between
+from selfheal.validators import a_zone, between
 from selfheal.validators import name as a_name
+from selfheal.zones import zone_of
 
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _LATEST = 32_503_680_000.0
@@ -47,23 +48,6 @@ def _moment(owner: object, field: attrs.Attribute[Any], value: Any) -> None:
 def _clock(owner: object, field: attrs.Attribute[Any], value: Any) -> None:
     if not isinstance(value, str) or _CLOCK.fullmatch(value) is None:
         raise ConfigError(f"{type(owner).__name__}.{field.name}", value, "a time from '00:00' to '23:59', as HH:MM")
-
-
-def _zone(owner: object, field: attrs.Attribute[Any], value: Any) -> None:
-    if not isinstance(value, str) or _zone_of(value) is None:
-        accepted = "an IANA zone name such as 'Europe/Berlin' that this machine knows"
-        raise ConfigError(f"{type(owner).__name__}.{field.name}", value, accepted, "'UTC'")
-
-
-def _zone_of(zone: str) -> tzinfo | None:
-    if zone == "UTC":
-        return UTC
-    import zoneinfo  # only who names a zone pays
-
-    try:
-        return zoneinfo.ZoneInfo(zone)
-    except (KeyError, ValueError, OSError):
-        return None
 
 
 @attrs.frozen(kw_only=True)
@@ -130,7 +114,7 @@ class DailyWindow:
     name: str = attrs.field(validator=a_name)
     at: str = attrs.field(validator=_clock)
     duration: float = attrs.field(validator=between(1.0, 79_200.0, "s"))
-    zone: str = attrs.field(default="UTC", validator=_zone)
+    zone: str = attrs.field(default="UTC", validator=a_zone)
     reason: str = attrs.field(validator=a_name)
     by: str = attrs.field(validator=a_name)
     match: AlertMatch = attrs.field(factory=AlertMatch, validator=attrs.validators.instance_of(AlertMatch))
@@ -143,7 +127,7 @@ class DailyWindow:
 
     def current(self, wall: float) -> tuple[float, float] | None:
         """When the window that is open at ``wall`` began and ends; ``None`` if none is open."""
-        zone = _zone_of(self.zone)
+        zone = zone_of(self.zone)
         last = math.inf if self.until is None else moment_of(self.until) or 0.0
         today = datetime.fromtimestamp(wall, zone).date()
         for day in (today, today - timedelta(days=1)):

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import zoneinfo
 from typing import Any, TypedDict
 
 import attrs
 
-from selfheal.errors import ConfigError
-from selfheal.validators import between
+from selfheal.validators import a_zone, between
 
 WEEK = 604_800.0
-
-
-def _a_zone(owner: object, field: attrs.Attribute[str], value: object) -> None:
-    try:
-        zoneinfo.ZoneInfo(value if isinstance(value, str) else "")
-    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError) as error:
-        accepted = "the name of a time zone such as 'Europe/Berlin'"
-        raise ConfigError(f"MonitorConfig.{field.name}", value, accepted, "'UTC'") from error
 
 
 @attrs.frozen(kw_only=True)
@@ -26,7 +16,7 @@ class MonitorConfig:
     """How alerts are told, and how much is kept.
 
     Args:
-        zone: time zone of reports, and of the time of day that is learnt.
+        zone: time zone of reports, and of the time of day that is learnt, by default learners and by shipped rules.
         flap_raises: alerts of one incident within ``flap_window`` that make it a flapping one.
         flap_window: seconds.
         flap_quiet: seconds without it after which a flapping one is over.
@@ -44,7 +34,7 @@ class MonitorConfig:
         ConfigError: if a value is out of range.
     """
 
-    zone: str = attrs.field(default="UTC", validator=_a_zone)
+    zone: str = attrs.field(default="UTC", validator=a_zone)
     flap_raises: int = attrs.field(default=4, validator=between(2, 1000))
     flap_window: float = attrs.field(default=3600.0, validator=between(1.0, WEEK, "s"))
     flap_quiet: float = attrs.field(default=1800.0, validator=between(1.0, WEEK, "s"))

@@ -22,7 +22,7 @@ from selfheal.detection.monitor.rounds import Rounds
 from selfheal.detection.monitor.series import SeriesLearner
 from selfheal.detection.monitor.snapshots import MonitorSnapshot, as_section
 from selfheal.detection.monitor.telling import Logbook, Silencing, Teller
-from selfheal.detection.rules.loading import DEFAULT_RULES
+from selfheal.detection.rules.loading import shipped_rules
 from selfheal.detection.rules.specs import RuleSpec
 from selfheal.detection.rules.watching import RuleWatch
 from selfheal.detection.sampler import Sample, Sampler, name_of, number_of
@@ -103,7 +103,7 @@ class Monitor:
         self,
         *,
         sampler: Sampler | None = None,
-        rules: RuleWatch | Iterable[RuleSpec] = DEFAULT_RULES,
+        rules: RuleWatch | Iterable[RuleSpec] | None = None,
         learners: Iterable[Learner] | None = None,
         history: History | None = None,
         deliver: Callable[[Sequence[Sample]], object] | None = None,
@@ -127,7 +127,8 @@ class Monitor:
         self._book = Logbook(journal, None if directory is None else self._keeper.journal)
         self._teller = Teller(events, self._book.write, self._hooks.silence, self._labels, self.config.remembered)
         self._teller.after = lambda: self._keeper.changed(self._teller.told, self._teller.alerts)
-        watch = rules if isinstance(rules, RuleWatch) else RuleWatch(rules)
+        specs = shipped_rules(self.config.zone) if rules is None else rules
+        watch = specs if isinstance(specs, RuleWatch) else RuleWatch(specs)
         kept, post = self._keeper.history(history), self._teller.post
         self._desk = Desk(watch, kept, Incidents(self.config), post, self.config.max_series)
         lessons = Lessons([SeriesLearner(zone=self.config.zone)] if learners is None else learners)

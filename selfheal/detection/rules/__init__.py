@@ -1,7 +1,7 @@
 """Rules: what is the matter, found by conditions, counts and trends that a person wrote down."""
 
 from selfheal.detection.rules.findings import Finding
-from selfheal.detection.rules.loading import DEFAULT_RULES, load_rules, rules_from
+from selfheal.detection.rules.loading import DEFAULT_RULES, load_rules, rules_from, shipped_rules
 from selfheal.detection.rules.specs import (
     BreakerRule,
     CascadeRule,
@@ -30,4 +30,5 @@ __all__ = [
     "ThresholdRule",
     "load_rules",
     "rules_from",
+    "shipped_rules",
 ]

@@ -8,6 +8,7 @@ from pathlib import Path
 import attrs
 
 from selfheal.configuring import load_file, structure
+from selfheal.detection.leak import LeakConfig
 from selfheal.detection.rules.specs import (
     BreakerRule,
     CpuSpikeRule,
@@ -22,15 +23,22 @@ from selfheal.errors import ConfigError, ConfigProblem, InvalidConfigError
 VERSION = 1
 MOST_RULES = 1000
 
-DEFAULT_RULES: tuple[RuleSpec, ...] = (
-    CpuSpikeRule(),
-    LatencyRule(),
-    TaskFailureRule(),
-    ProcessRule(),
-    BreakerRule(),
-    LeakRule(),
-)
-"""The rules that ship. A cascade rule needs the host's dependencies, so there is none among them."""
+
+def shipped_rules(zone: str = "UTC") -> tuple[RuleSpec, ...]:
+    """The rules that ship. A cascade rule needs the host's dependencies, so there is none among them.
+
+    Args:
+        zone: time zone in whose days the memory of this host goes up and down.
+
+    Raises:
+        ConfigError: if the zone is not known.
+    """
+    leak = LeakRule(trend=LeakConfig(zone=zone))
+    return (CpuSpikeRule(), LatencyRule(), TaskFailureRule(), ProcessRule(), BreakerRule(), leak)
+
+
+DEFAULT_RULES = shipped_rules()
+"""The rules that ship, by the clocks of UTC."""
 
 
 def _known(owner: object, field: attrs.Attribute[int], value: int) -> None:
