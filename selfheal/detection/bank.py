@@ -20,7 +20,7 @@ from selfheal.errors import ConfigError
 
 KIND, VERSION = "baseline_bank", 2
 _GRIDS = ("means", "vars", "weights", "visits", "days")
-_LINES = ("noise", "noise_weight", "latest", "unit", "count", "mean", "m2", "expected", "inverse", "far")
+_LINES = ("noise", "noise_weight", "count", "mean", "m2", "expected", "inverse", "far")
 _NEVER = -1e300
 
 Array = NDArray[np.float64]
@@ -70,12 +70,12 @@ class BaselineBank:
         self.last, self.late = math.nan, 0
         self._means, self._vars, self._weights = (np.zeros((places + 1, many)) for _ in range(3))
         self._visits, self._days = np.zeros((places, many)), np.zeros((places, many))
-        self._first, self._latest, self._unit = np.full(many, math.nan), np.zeros(many), np.ones(many)
+        self._first = np.full(many, math.nan)
         self._noise, self._noise_weight = np.zeros(many), np.zeros(many)
         self._count, self._mean, self._m2 = np.zeros(many), np.zeros(many), np.zeros(many)
         self._expected, self._inverse, self._far = np.zeros(many), np.zeros(many), np.zeros(many)
         self._place, self._day, self._start, self._end = 0, 0, 0.0, 0.0
-        self._origin = 0.0
+        self._origin, self._latest, self._unit = 0.0, 0.0, 1.0
 
     @property
     def sigma(self) -> float:
@@ -181,7 +181,7 @@ class BaselineBank:
         place, count, mean = self._place, self._count[seen], self._mean[seen]
         var = self._m2[seen] / count
         self._first[seen] = np.where(np.isnan(self._first[seen]), self._start, self._first[seen])
-        weight = count * self._advance(self._end, seen)
+        weight = count * self._advance(self._end)
         known = self._visits[place, seen] + self._visits[place ^ 1, seen] >= ENOUGH
         self._noise_weight[seen] += np.where(known, weight, 0.0)
         fresh = var + (mean - self._expected[seen]) ** 2 - self._noise[seen]
@@ -195,17 +195,16 @@ class BaselineBank:
         self._days[place, seen] = self._day
         self._count[:] = self._mean[:] = self._m2[:] = 0.0
 
-    def _advance(self, t: float, seen: slice | NDArray[np.intp]) -> float:
-        """Let the past of these reach up to ``t``: what a sample of then weighs."""
+    def _advance(self, t: float) -> float:
+        """Let the past reach up to ``t``: what a sample of then weighs."""
         age = (t - self._origin) / self._memory
         if age > OLDEST:
             factor = math.exp(-min(age, 2.0 * OLDEST))
-            for of in (self._weights, self._noise_weight, self._unit):
+            for of in (self._weights, self._noise_weight):
                 of[:] = np.where(of > 0.0, np.maximum(of * factor, TINY), 0.0)
             self._origin, age = t, 0.0
-        unit = math.exp(age)
-        self._latest[seen], self._unit[seen] = t, unit
-        return unit
+        self._latest, self._unit = t, math.exp(age)
+        return self._unit
 
     def to_dict(self) -> dict[str, Any]:
         """Settings and what was learnt, as JSON data with a checksum."""
@@ -218,7 +217,7 @@ class BaselineBank:
                 "config": config,
                 "last": None if math.isnan(self.last) else self.last,
                 "late": self.late,
-                "origin": self._origin,
+                "past": [self._origin, self._latest, self._unit],
                 "cell": [float(self._place), float(self._day), self._start, self._end],
                 "first": pack(np.nan_to_num(self._first, nan=_NEVER)),
                 **{name: pack(getattr(self, f"_{name}")) for name in (*_GRIDS, *_LINES)},
@@ -246,7 +245,7 @@ class BaselineBank:
                 raise saved.wrong(f"{name} is of another shape, or not finite")
             setattr(made, f"_{name}", array)
         made._first = np.where(made._first == _NEVER, math.nan, made._first)
-        made._origin = saved.number("origin")
+        made._origin, made._latest, made._unit = saved.numbers("past", 3)
         made._resume(saved.optional("last"), saved.count("late"), saved.numbers("cell", 4))
         return made
 

@@ -40,13 +40,15 @@ def ticks(days: int) -> np.ndarray:
     return values
 
 
-@pytest.mark.parametrize(("zone", "days"), [("UTC", 20), ("Europe/Berlin", 32)])
-def test_each_metric_is_judged_as_by_a_baseline_of_its_own(zone: str, days: int) -> None:
-    """Over weeks, and over a change of clocks, all deviations are those of single baselines."""
+@pytest.mark.parametrize(
+    ("zone", "days", "start"), [("UTC", 20, START), ("Europe/Berlin", 32, START), ("UTC", 5, -1_000_000_800.0)]
+)
+def test_each_metric_is_judged_as_by_a_baseline_of_its_own(zone: str, days: int, start: float) -> None:
+    """Over weeks, over a change of clocks, and before 1970, all deviations are those of single baselines."""
     config = BaselineConfig(zone=zone, mode="sigma", sustain=(1, 1))
     bank, single = BaselineBank(METRICS, config), [SeasonalBaseline(config) for _ in METRICS]
     for n, row in enumerate(ticks(days)):
-        t = START + n * STEP
+        t = start + n * STEP
         off = bank.update(t, row)
         for m, baseline in enumerate(single):
             alone = 0.0 if math.isnan(row[m]) else baseline._profile.deviation(t, max(-1e140, min(row[m], 1e140)))

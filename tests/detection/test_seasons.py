@@ -128,6 +128,19 @@ def test_the_spread_of_a_bucket_leans_on_that_around_others() -> None:
     assert seasons.usual(START + 8 * DAY + 3600.0)[1] == pytest.approx(expected)
 
 
+def test_half_an_hour_is_a_past() -> None:
+    """From the first sample after half an hour on there is something usual: the whole, up to the cell before."""
+    seasons = profile()
+    for n in range(13):
+        seasons.learn(START + n * 300.0, 50.0 + n % 2)
+        assert seasons.known is (n >= 6)
+
+    assert seasons.usual(START + 3600.0)[0] == pytest.approx(50.5)
+    seasons.learn(START + 7200.0, 80.0)
+    seasons.learn(START + 9000.0, 80.0)
+    assert seasons.usual(START + 9000.0)[0] > 51.0
+
+
 def test_before_anything_is_known_nothing_deviates() -> None:
     """A new profile knows no mean, no spread and no deviation."""
     seasons = profile()
