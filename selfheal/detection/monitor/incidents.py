@@ -150,9 +150,12 @@ class Incidents:
         return changes
 
     def restore(self, incidents: Iterable[Incident], at: float) -> None:
-        """Hold what was open in an earlier life, for a while, until it is seen again."""
+        """Hold what was open in an earlier life, for a while, until it is seen again: all of it, whatever the room now.
+
+        One that is left out would never be told to be over.
+        """
         for incident in incidents:
-            if incident.fingerprint not in self._open and len(self._open) < self._config.max_open:
+            if incident.fingerprint not in self._open:
                 shown = attrs.evolve(incident, live=False, restored=True, beside=())
                 self._open[incident.fingerprint] = _Open(shown, quiet_at=at)
 

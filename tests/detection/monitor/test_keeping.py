@@ -378,6 +378,21 @@ def test_what_was_open_when_the_process_was_killed_is_known(tmp_path: Path) -> N
     third.close()
 
 
+def test_less_room_than_before_leaves_no_alert_open_for_ever(tmp_path: Path) -> None:
+    """What was open in an earlier life is held, however little may be open now, and told to be over."""
+    clock = FakeClock()
+    first, _ = life(tmp_path, clock, learners=())
+    for n in range(4):
+        first.observe("queue_depth", 500.0, f"jobs {n}")
+    first.close()
+    second, told = life(tmp_path, clock, learners=(), max_open=2)
+    clock.advance(1900.0)
+    second.tick()
+    assert told == [f". queue_stuck|jobs {n}|queue_depth" for n in range(4)]
+    assert second.snapshot().open == ()
+    second.close()
+
+
 def test_a_bad_record_of_what_was_open_is_refused_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """What was learnt is not lost with it."""
     clock = FakeClock()
