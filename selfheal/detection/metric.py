@@ -105,7 +105,7 @@ class MetricDetector:
     (0.0, '')
     >>> verdict = detector.update(605_100.0, 95.0)
     >>> detector.change, verdict.reasons[0].why
-    ('raised', '12.6 spreads above what is usual at this time of day')
+    ('raised', '12.7 spreads above where it was lately')
     """
 
     def __init__(
