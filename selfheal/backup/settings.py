@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import re
 import stat
-import zoneinfo
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +21,7 @@ from selfheal.clock import SYSTEM_CLOCK, Clock
 from selfheal.configuring import load_file, structure
 from selfheal.errors import ConfigError, ConfigProblem, InvalidConfigError
 from selfheal.events import DEFAULT_BUS, EventBus
+from selfheal.zones import zone_of
 
 VERSION = 1
 DEFAULT_FILE = "selfheal-backup.toml"
@@ -41,8 +41,8 @@ def _time_of_day(owner: object, field: attrs.Attribute[str], value: str) -> None
 
 def _zone(owner: object, field: attrs.Attribute[str], value: str) -> None:
     try:
-        value and zoneinfo.ZoneInfo(value)
-    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError) as error:
+        value and zone_of(value)
+    except ValueError as error:
         accepted = "the name of a time zone, as Europe/Berlin, or empty: that of this machine"
         raise ConfigError("NightSettings.zone", value, accepted, "''") from error
 
@@ -94,7 +94,7 @@ class NightSettings:
     @property
     def tzinfo(self) -> datetime.tzinfo | None:
         """The zone; ``None``: that of this machine."""
-        return zoneinfo.ZoneInfo(self.zone) if self.zone else None
+        return zone_of(self.zone) if self.zone else None
 
 
 @attrs.frozen(kw_only=True)

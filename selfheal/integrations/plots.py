@@ -8,11 +8,11 @@ from __future__ import annotations
 import importlib.util
 import io
 import math
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 from selfheal.errors import MissingExtraError
+from selfheal.zones import zone_of
 
 if TYPE_CHECKING:
     from selfheal.detection.monitor.curves import Curve
@@ -54,7 +54,7 @@ class Plots:
 
 
 def _draw(axes: Any, curve: Curve) -> None:
-    zone = ZoneInfo(curve.zone)
+    zone = zone_of(curve.zone)
     times, (values, lows, highs, floor, ceiling) = _with_gaps(curve, zone)
     if any(not math.isnan(low) for low in floor):
         axes.fill_between(times, floor, ceiling, color=_BAND, linewidth=0, label="usual ± 3 spreads")
@@ -67,7 +67,7 @@ def _draw(axes: Any, curve: Curve) -> None:
     _lettered(axes, curve, zone)
 
 
-def _lettered(axes: Any, curve: Curve, zone: ZoneInfo) -> None:
+def _lettered(axes: Any, curve: Curve, zone: tzinfo) -> None:
     """Title, legend beside it, and both axes with what they are in."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.ticker import EngFormatter, StrMethodFormatter
@@ -87,7 +87,7 @@ def _lettered(axes: Any, curve: Curve, zone: ZoneInfo) -> None:
     axes.margins(x=0.01)
 
 
-def _with_gaps(curve: Curve, zone: ZoneInfo) -> tuple[list[datetime], tuple[list[float], ...]]:
+def _with_gaps(curve: Curve, zone: tzinfo) -> tuple[list[datetime], tuple[list[float], ...]]:
     """Times; mean, lowest, highest, and what is usual at the least and most. With a break where steps are missing."""
     step = min((b - a for a, b in zip(curve.times, curve.times[1:], strict=False)), default=0.0)
     rows: list[tuple[float, ...]] = []

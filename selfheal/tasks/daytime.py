@@ -17,6 +17,7 @@ import attrs
 
 from selfheal.errors import ConfigError
 from selfheal.validators import boolean
+from selfheal.zones import zone_of
 
 DAY = 86_400
 """Seconds of a day on which nobody sets a clock."""
@@ -59,11 +60,11 @@ def _a_zone(value: object) -> tzinfo | None:
 
 
 def _named(name: str) -> tzinfo:
-    import zoneinfo  # only who names a zone pays
-
     try:
-        return zoneinfo.ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as error:
+        return zone_of(name)
+    except ValueError as error:
+        import zoneinfo  # only who names a zone pays
+
         known = zoneinfo.available_timezones()
         raise ConfigError("DailyTime.tz", name, _ZONES if known else _ZONES + _NO_DATA, "None") from error
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime
 import math
 import re
-import zoneinfo
 from collections.abc import Iterable, Iterator, Mapping
 
 from selfheal.detection.monitor.amounts import amount
 from selfheal.detection.monitor.reporting import Coverage, Measured, Report
 from selfheal.detection.monitor.telling import Told
 from selfheal.redaction import scrub
+from selfheal.zones import zone_of
 
 MOST_ROWS = 50
 _SPECIAL = re.compile(
@@ -237,7 +237,7 @@ def _count(n: int, one: str, many: str = "") -> str:
 
 
 def _clock(report: Report, t: float) -> str:
-    local = datetime.datetime.fromtimestamp(t, zoneinfo.ZoneInfo(report.zone))
+    local = datetime.datetime.fromtimestamp(t, zone_of(report.zone))
     return f"{local:%Y-%m-%d %H:%M} {local.tzname()}"
 
 
