@@ -213,6 +213,14 @@ def test_what_would_not_be_read_again_is_not_written(tmp_path: Path, monkeypatch
     assert file.read_bytes() == was
 
 
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused before anything is made of it."""
+    file = saved(tmp_path)
+    monkeypatch.setattr(kept, "MOST_BYTES", 100)
+    with pytest.raises(StateError, match="it is larger than 100 bytes"):
+        History.load(file, SHORT)
+
+
 def test_a_directory_is_left_where_it_is(tmp_path: Path) -> None:
     """A path that is wrong by its last part is told, and nobody's files are set aside."""
     (tmp_path / "data").mkdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import hypothesis.strategies as st
 import pytest
@@ -59,6 +60,14 @@ def test_a_gap_of_more_than_two_steps_counts_for_nothing() -> None:
     assert fed.wait(300.0) == []
     assert fed.see("cpu_percent", 95.0) == []
     assert words(fed.hold("cpu_percent", 95.0, 120.0)) == ["+cpu_spike web"]
+
+
+@pytest.mark.parametrize(("apart", "found"), [(20.0, ["+cpu_spike web"]), (20.5, [])])
+def test_two_steps_are_no_gap_and_more_is_one(apart: float, found: list[str]) -> None:
+    """With a step of 10 s, samples 20 s apart tell of all the time between; a little further, of none."""
+    fed = Fed(CpuSpikeRule())
+    fed.hold("cpu_percent", 95.0, 20 * apart, apart)
+    assert words(fed.found) == found
 
 
 def test_a_gap_without_a_tick_counts_for_nothing_either() -> None:
@@ -208,7 +217,63 @@ def test_latency_that_is_missing_is_no_request() -> None:
     fed = Fed(LatencyRule())
     for value in (math.nan, -1.0):
         fed.hold("latency_ms", value, 300.0, 1.0)
+        for _ in range(150):  # with the slow ones in between they would be enough
+            fed.see("latency_ms", value, after=2.0)
+            fed.see("latency_ms", 900.0, after=2.0)
     fed.wait(0.0)
+    assert fed.found == []
+
+
+def at_once(**settings: Any) -> LatencyRule:
+    return LatencyRule(condition=parse("latency_ms_p95 > 500"), clear_for=0.0, **settings)
+
+
+def test_requests_alone_are_enough() -> None:
+    """The percentile is taken anew with them, once a second, also where nobody lets time pass."""
+    fed = Fed(LatencyRule())
+    fed.hold("latency_ms", 900.0, 61.0, 0.1)
+    assert fed.found == []
+    assert words(fed.hold("latency_ms", 900.0, 3.0, 0.1)) == ["+high_latency web"]
+
+
+def test_the_latest_two_thousand_requests_are_looked_at() -> None:
+    """Of a target that is asked more often the percentile is that of its latest ones."""
+    fed = Fed(at_once())
+    fed.hold("latency_ms", 900.0, 5.0, 0.0025)
+    assert words(fed.found) == ["+high_latency web"]
+    assert fed.hold("latency_ms", 50.0, 4.0, 0.0025) == []
+    assert words(fed.hold("latency_ms", 50.0, 2.0, 0.0025)) == ["-high_latency web"]
+
+
+def test_a_thousand_targets_are_looked_at_at_once() -> None:
+    """One more is not, until the requests of others have left the window for a minute."""
+    fed = Fed(at_once(least=2))
+    for n in range(1001):
+        fed.see("latency_ms", 900.0, f"api-{n}")
+    fed.wait(2.0)
+    assert fed.found == []
+    for target in ("api-999", "api-1000"):
+        fed.see("latency_ms", 900.0, target)
+    fed.wait(0.0)
+    assert words(fed.found) == ["+high_latency api-999"]
+    fed.wait(60.0)
+    fed.wait(61.0)
+    for _ in range(2):
+        fed.see("latency_ms", 900.0, "api-1000", after=2.0)
+    assert words(fed.found)[-1] == "+high_latency api-1000"
+
+
+def test_a_target_that_was_forgotten_begins_anew() -> None:
+    """Neither its requests of before count, nor the time for which something has held."""
+    fed = Fed(at_once(least=5), CpuSpikeRule())
+    for _ in range(4):
+        fed.see("latency_ms", 900.0)
+    fed.hold("cpu_percent", 95.0, 280.0)
+    for _ in range(4):
+        fed.see("latency_ms", 900.0)
+    fed.rules.forget("web", fed.t, fed.now)
+    fed.see("latency_ms", 900.0, after=2.0)
+    fed.hold("cpu_percent", 95.0, 100.0)
     assert fed.found == []
 
 
