@@ -31,8 +31,8 @@ _WELL_AGAIN = 0.05
 class _Task:
     """What is known of one task: attempts that are judged, and how often it failed before them.
 
-    ``failed``: how many of the attempts did; ``pace``: seconds between the last two failures in a row; ``failing_at``:
-    when it was found to be failing.
+    ``failed``: how many of the attempts did; ``pace``: seconds between the last two failures; ``failing_at``: when it
+    was found to be failing.
     """
 
     attempts: deque[tuple[float, bool]] = attrs.field(factory=deque)
@@ -48,7 +48,7 @@ class _Task:
     def fails(self, in_a_row: int, at: float) -> None:
         """One more failure."""
         self.in_a_row = in_a_row
-        self.pace = max(at - self.failed_at, 0.0) if in_a_row > 1 and self.failed_at > -math.inf else 0.0
+        self.pace = max(at - self.failed_at, 0.0) if self.failed_at > -math.inf else 0.0
         self.failed_at = at
 
 

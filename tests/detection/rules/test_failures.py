@@ -115,15 +115,14 @@ def test_a_success_ends_what_failed_hour_by_hour() -> None:
     assert len(fed.found) == 2
 
 
-def test_failures_far_apart_with_successes_between_are_not_waited_for() -> None:
-    """Only failures in a row tell how long to wait for the next."""
-    fed = Fed(TaskFailureRule(consecutive=2))
-    fed.see("task_ok", 0.0, "backup")
-    fed.see("task_ok", 1.0, "backup", after=7200.0)
-    fed.see("task_ok", 0.0, "backup", after=7200.0)
-    fed.see("task_ok", 0.0, "backup", after=60.0)
-    assert words(fed.found) == ["+task_failure_pattern backup"]
-    assert words(fed.wait(601.0)) == ["-task_failure_pattern backup"]
+def test_no_failure_is_waited_for_longer_than_a_week() -> None:
+    """Of a task that runs once a month the alarm ends all the same."""
+    fed = Fed(TaskFailureRule())
+    for month in range(5):
+        fed.hear(TaskFailed(task_id="report", error="x", consecutive=month + 1), after=30 * 86_400.0)
+    assert words(fed.found) == ["+task_failure_pattern report"]
+    assert fed.wait(7 * 86_400.0) == []
+    assert words(fed.wait(1.0)) == ["-task_failure_pattern report"]
 
 
 def test_a_clock_that_is_set_makes_nothing_usual() -> None:
@@ -167,6 +166,28 @@ def test_time_that_passes_costs_nothing_for_tasks_that_are_well(monkeypatch: pyt
     monkeypatch.setattr(failures, "binomial_tail", counted)
     fed.wait(10.0)
     assert asked == []
+
+
+def test_the_latest_five_hundred_attempts_are_judged() -> None:
+    """Of a task that is tried more often the older ones are its past, though they are in the window."""
+    fed = Fed(TaskFailureRule(consecutive=100))
+    fed.hold("task_ok", 1.0, 400.0, 0.5, "import")
+    fed.hold("task_ok", 0.0, 40.0, 0.5, "import")
+    assert words(fed.found) == ["+task_failure_pattern import"]
+    assert fed.found[0].evidence["attempts"] == "500"
+
+
+def test_what_was_usual_fades_in_weeks() -> None:
+    """An attempt of seven days ago weighs a third of one of now."""
+    fed = Fed(TaskFailureRule())
+    fed.hold("task_ok", 1.0, 3000.0, 10.0, "import")
+    fed.wait(700.0)
+    fed.see("task_ok", 1.0, "import")
+    fed.see("task_ok", 1.0, "import", after=7 * 86_400.0)
+    fed.see("task_ok", 1.0, "import", after=700.0)
+    (known,) = fed.rules.to_dict(fed.now).values()
+
+    assert known["import"][0] == pytest.approx(301 * math.exp(-1.0) + 1.0, rel=0.01)
 
 
 def test_missing_outcomes_are_none() -> None:
