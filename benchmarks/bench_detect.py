@@ -26,6 +26,7 @@ from benchmarks import (
     bench_leak,
     detect_choosing,
     detect_multivariate,
+    detect_quiet,
     detect_recorded,
     detect_subsets,
     detect_thresholds,
@@ -115,6 +116,7 @@ def judged(data: Path | None, quick: bool, peers: bool) -> dict[str, Part]:
         found["several metrics, recorded"] = partial(several, data, peers)
         found["several metrics, each machine kept in turn"] = partial(chosen, data, quick)
         found["one metric, recorded"] = partial(detect_recorded.run, data / "nab", peers)
+    found["several metrics of noise"] = partial(detect_quiet.run, quick)
     found["memory leaks"] = partial(bench_leak.measure, 2 if quick else LEAK_SERIES)
     found["thresholds"] = partial(thresholds, data / "nab" if data else None, 8 if quick else 35)
     return found

@@ -96,9 +96,9 @@ def literal(sigma: float, days: float) -> Alarming:
     return alarming
 
 
-def noise(kind: str, step: float, days: int) -> tuple[list[float], list[float]]:
+def noise(kind: str, step: float, days: int, seed: int = SEED) -> tuple[list[float], list[float]]:
     """A metric that does nothing unusual."""
-    draw = np.random.default_rng(SEED)
+    draw = np.random.default_rng(seed)
     times = START + np.arange(int(days * DAY / step)) * step
     many = len(times)
     made: dict[str, Callable[[], Array]] = {
@@ -139,7 +139,7 @@ def noise_rows(steps: Mapping[float, int]) -> tuple[list[list[str]], dict[float,
 
 
 def _profile() -> Callable[[float, float], object]:
-    profile = SeasonalProfile("UTC", 48, 8.0 * DAY, 8.0 * DAY, 5.0)
+    profile = SeasonalProfile("UTC", 48, 8.0 * DAY, 5.0)
 
     def score_and_learn(t: float, x: float) -> None:
         profile.deviation(t, x)
