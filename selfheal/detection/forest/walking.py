@@ -66,7 +66,7 @@ class Walk:
         tables, walking = self._whole, rows
         if np.isnan(rows).any():
             tables, walking = self._gapped, _double(rows)
-        if not tables.fit:
+        if not tables.fits:
             return np.concatenate([np.empty(0), *(self.one(row) for row in rows)])
         blocks = np.array_split(walking, max(1, -(-len(rows) // BLOCK)))
         return np.concatenate([self._block(block, tables) for block in blocks])
@@ -149,14 +149,14 @@ class _Tables:
     row the node looks. The key of a value above the threshold, added, carries into the place, which becomes that of
     the right child. At a leaf none carries, as no value is above infinity.
 
-    ``entry``: the records of what the answers of the upper levels lead to; ``fit``: whether records have enough bits.
+    ``entry``: the records of what the answers of the upper levels lead to; ``fits``: whether a record has enough bits.
     """
 
     def __init__(self, nodes: Nodes, upper: _Upper, feature: NDArray[np.intp], width: int) -> None:
         self.feature, self.asked = feature, feature[upper.asked]
         self.bits = (width - 1).bit_length()
         self.mask, self.shift = (1 << self.bits) - 1, HALF + self.bits
-        self.fit = len(nodes.child).bit_length() + self.shift < 64
+        self.fits = len(nodes.child).bit_length() + self.shift < 64
         places = (nodes.child << HALF) + ((1 << HALF) - 1) - _keys(nodes.threshold)
         self.record = places << self.bits | feature
         self.entry = self.record[upper.reached]
