@@ -208,8 +208,9 @@ def _now(told: Told, measured: Measured | None) -> tuple[str, str, str]:
         return _text(signal.metric), "", ""
     metric, target = measured.series
     now = "no value" if math.isnan(measured.value) else amount(metric, measured.value)
-    known = not math.isnan(measured.mean)
-    usual = f"{amount(metric, measured.mean)} ± {amount(metric, measured.spread, 2)}" if known else "not known"
+    usual = "not known" if math.isnan(measured.mean) else amount(metric, measured.mean)
+    if not math.isnan(measured.spread):
+        usual += f" ± {amount(metric, measured.spread, 2)}"
     return _text(metric if target == signal.target else f"{metric} of {target or 'the machine'}"), now, usual
 
 

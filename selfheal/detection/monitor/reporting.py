@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 
-from selfheal.detection.history import History
+from selfheal.detection.history import History, Point
 from selfheal.detection.monitor.curves import Usual
 from selfheal.detection.monitor.learners import Learning
 from selfheal.detection.monitor.signals import Series
@@ -50,7 +50,7 @@ class Measured:
 
     Args:
         series: metric and target.
-        value: the mean of its latest step; ``nan`` without one.
+        value: the mean of its latest step and of what has come since; ``nan`` without one.
         mean: what is usual now; ``nan`` where that is not known.
         spread: by how much it varies as usual.
     """
@@ -200,8 +200,19 @@ def measure(told: Told, history: History, usual: Usual, t: float) -> Measured | 
     for series in sorted(signal.covers, key=lambda series: (series != own, series[0] != most, series)):
         points = history.points(*series)
         if points:
-            mean, spread = usual(series, points[-1].number) or (math.nan, math.nan)
-            fresh = t - points[-1].number * history.config.step <= STALE * history.config.step
-            value = points[-1].mean if fresh else math.nan
-            return Measured(series=series, value=value, mean=mean, spread=spread)
+            told_then = signal.expected if series[0] == most else math.nan
+            mean, spread = usual(series, points[-1].number) or (told_then, math.nan)
+            return Measured(series=series, value=_now(points, history.config.step, t), mean=mean, spread=spread)
     return None
+
+
+def _now(points: Sequence[Point], step: float, t: float) -> float:
+    """The mean of the latest step that is over and of what has come since; a step that just began says little."""
+    latest = points[-1]
+    if t - latest.number * step > STALE * step:
+        return math.nan
+    before = points[-2] if len(points) > 1 else latest
+    if before.number != latest.number - 1 or (latest.number + 1) * step <= t:
+        return latest.mean
+    share = latest.n / (latest.n + before.n)
+    return share * latest.mean + (1.0 - share) * before.mean

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 import attrs
@@ -52,6 +53,7 @@ class Signal:
         covers: the series it is about.
         learnt: whether it was told by what was learnt, and not by a rule that a person wrote down.
         fresh: whether the latest values alone show it; if not, it goes on for what was before them.
+        expected: what the metric that contributed most was expected to be; ``nan`` where nobody told.
     """
 
     source: str
@@ -66,6 +68,7 @@ class Signal:
     covers: frozenset[Series] = frozenset()
     learnt: bool = False
     fresh: bool = True
+    expected: float = float("nan")
 
     @property
     def fingerprint(self) -> str:
@@ -182,4 +185,5 @@ def anomaly(
         covers=covers,
         learnt=True,
         fresh=fresh,
+        expected=math.nan if first is None else first.expected,
     )

@@ -196,8 +196,22 @@ def test_a_group_shows_the_metric_that_contributed_most() -> None:
         watched.monitor.observe(metric, 7.0, "web")
     covers = (("aaa", "web"), ("zzz", "web"))
     one = signal("anomaly", "web", "composite", learnt=True, covers=covers)
-    says.say(watched, attrs.evolve(one, evidence={"contributed_1": "zzz: 7, usual is 1; far"}))
-    assert "| **warning** | anomaly | web | 5 min ago | zzz | 7 | not known |" in text(watched)
+    says.say(watched, attrs.evolve(one, evidence={"contributed_1": "zzz: 7, usual is 1; far"}, expected=1.25))
+    assert "| **warning** | anomaly | web | 5 min ago | zzz | 7 | 1.25 |" in text(watched)
+
+
+def test_a_step_that_just_began_is_not_all_that_is_now(watched: Watched) -> None:
+    """One value of a new step weighs as much as one of the step before it; without one before, it is all there is."""
+    for n in range(31):
+        watched.monitor.observe("queue_depth", 500.0 if n < 30 else 190.0, "jobs")
+        if n == 0:
+            assert "| jobs | 0 s ago | queue_depth | 500 |" in text(watched)
+        watched.clock.advance(10.0)
+    assert "| jobs | 5 min ago | queue_depth | 490 |" in text(watched)
+    watched.clock.advance(600.0)
+    assert "| jobs | 15 min ago | queue_depth | 190 |" in text(watched)
+    watched.clock.advance(300.0)
+    assert "| jobs | 20 min ago | queue_depth | no value |" in text(watched)
 
 
 def test_no_secret_is_in_the_data_either(watched: Watched) -> None:
