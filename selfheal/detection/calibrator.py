@@ -142,7 +142,7 @@ class TailCalibrator:
         Until the next fit, cells only gain, and the total stays within what it is fitted for: what is quiet stays so.
         """
         top = self._top
-        self._stale = 1.1 * self.total
+        self._stale = max(1.1 * self.total, 0.99 * self.least * self._unit)  # nothing is asked before it is ready
         above = list(accumulate(reversed(self._cells)))  # weights of the highest cell, of the two highest, and so on
         few = bisect_left(above, _UPPER * self.total)
         count = above[few - 1] if few else 0.0

@@ -228,9 +228,10 @@ class MetricDetector:
 
     def _remember(self, deviations: list[float], weight: float) -> None:
         days = self.intake.new_days if self._seasonal else self._ageing()
-        for n, calibrator in enumerate(self._calibrators):
-            if days:
+        if days:
+            for calibrator in self._calibrators:
                 calibrator.age(days)
+        for n, calibrator in enumerate(self._calibrators):
             calibrator.learn(abs(deviations[n]), weight)
         now, recent = deviations[0], self._recent
         recent.append(now)
