@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import math
@@ -30,6 +31,8 @@ from selfheal.journal.places import holder_of, take_lock
 logger = logging.getLogger("selfheal.detection.monitor")
 
 LOCK = "detection.lock"
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
+"""Of file systems on which nobody can have a directory for himself."""
 REPORT = "anomaly_detection_report_latest"
 MOST_ALERTS = 100
 MOST_BYTES = 1_000_000
@@ -87,6 +90,8 @@ class Keeper:
             try:
                 lock = take_lock(self.directory / LOCK)
             except OSError as error:
+                if error.errno in _NO_LOCKS:
+                    return self.directory
                 self._failed("directory", error)
                 return None
             if lock is None:
@@ -119,7 +124,7 @@ class Keeper:
                 self._failed("log", error)
         if self._let_go is not None:
             self._let_go()
-            self.directory = None
+        self.directory = None
 
     def history(self, given: History | None) -> History:
         """The history: the host's, or that of an earlier life."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import os
@@ -435,6 +436,23 @@ def test_a_second_monitor_leaves_the_files_to_the_first_until_that_ends(
     assert second.snapshot().problems == ()
     assert [entry.fields.get("target") for entry in read_journal(tmp_path / "detection_events.jsonl")][-1] == "parcels"
     second.close()
+
+
+def test_a_file_system_without_locks_is_written_to_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There nobody can be kept from a directory, and that is no reason to keep nothing."""
+
+    def none(path: Path) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("selfheal.detection.monitor.keeping.take_lock", none)
+    monitor, _ = life(tmp_path, FakeClock(), learners=())
+    monitor.observe("queue_depth", 500.0, "jobs")
+    assert monitor.snapshot().problems == ()
+    assert monitor.save()
+    monitor.close()
+    assert json.loads((tmp_path / "anomaly_alert_latest.json").read_text())["complete"]
 
 
 def test_a_monitor_that_was_forgotten_leaves_its_directory(tmp_path: Path) -> None:
