@@ -158,6 +158,7 @@ class Keeper:
 
     def changed(self, told: Sequence[Told], alerts: Sequence[Alert]) -> None:
         """Write down what is open, for the next life of this process, and for a healer in another one."""
+        self._told_at = self._clock.wall()
         directory = self._ours()
         if directory is None:
             return
@@ -170,8 +171,16 @@ class Keeper:
             self.problems.pop("open", None)
 
     def keep_telling(self, told: Sequence[Told], alerts: Sequence[Alert]) -> None:
-        """Write open alerts anew, if they were not for a while: a reader takes what is old for over."""
-        if alerts and not 0.0 <= self._clock.wall() - self._told_at < TELL_EVERY and (directory := self._ours()):
+        """Write open alerts anew, if they were not for a while: a reader takes what is old for over.
+
+        What could not be written before is written too, be it that nothing is open any more.
+        """
+        missed = not self.problems.keys().isdisjoint({"alerts", "open", "directory"})
+        if not (alerts or missed) or 0.0 <= self._clock.wall() - self._told_at < TELL_EVERY:
+            return
+        if missed:
+            self.changed(told, alerts)
+        elif directory := self._ours():
             self._alerts(directory, told, alerts)
 
     def _alerts(self, directory: Path, told: Iterable[Told], alerts: Iterable[Alert]) -> None:

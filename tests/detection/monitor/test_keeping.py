@@ -265,6 +265,31 @@ def test_a_directory_that_is_gone_stops_no_alert(tmp_path: Path, caplog: pytest.
     monitor.close()
 
 
+def test_what_could_not_be_written_is_written_when_it_can_be(tmp_path: Path) -> None:
+    """An alert that ended while the disk was full does not stand in the files for ever."""
+    clock = FakeClock()
+    monitor, _ = life(tmp_path, clock, learners=())
+    monitor.observe("queue_depth", 500.0, "jobs")
+    files = [tmp_path / name for name in ("anomaly_alert_latest.json", "detection_open.json")]
+    before = [file.read_bytes() for file in files]
+    for file in files:
+        file.unlink()
+        file.mkdir()  # nothing can be put in its place
+    monitor.observe("queue_depth", 5.0, "jobs")
+    assert [problem.partition(":")[0] for problem in monitor.snapshot().problems] == ["alerts", "open"]
+    for file, content in zip(files, before, strict=True):
+        file.rmdir()
+        file.write_bytes(content)
+    clock.advance(70.0)
+    monitor.tick()
+    assert json.loads(files[0].read_text()) == {"alerts": [], "complete": True}
+    assert monitor.snapshot().problems == ()
+    monitor.close()
+    second, _ = life(tmp_path, clock, learners=())
+    assert second.incidents == ()
+    second.close()
+
+
 def test_a_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     """Who asks for files that cannot be written is told when it begins."""
     (tmp_path / "file").write_text("")
