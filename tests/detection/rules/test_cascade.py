@@ -72,6 +72,57 @@ def test_what_other_rules_find_is_looked_at() -> None:
     assert len(rules.rules.open) == 4
 
 
+def test_a_part_that_alarms_before_what_it_needs_does_not_belong() -> None:
+    """The front fails, and its back after it: that is no failure passed on, unless it is a matter of seconds."""
+    assert alarms(fed(), "db", "web", "api", after=20.0) == []
+    assert alarms(fed(), "db", "web", "api", after=5.0) == ["+cascade_failure db"]
+
+
+def test_one_failure_is_one_cascade_with_the_earliest_as_its_root() -> None:
+    """Two parts that others need failed, one after the other: what follows is not told twice."""
+    rules = fed()
+    assert alarms(rules, "cache", "db", "api", "web", "jobs", after=5.0) == ["+cascade_failure cache"]
+
+
+def test_the_first_alarm_of_a_part_counts() -> None:
+    """One more alarm of a part that failed long ago makes no new failure of it."""
+    rules = fed()
+    alarms(rules, "db")
+    rules.hear(Alert(kind="slow", target="db"), after=115.0)
+    assert alarms(rules, "api", "web", after=5.0) == []
+
+
+def test_a_cascade_is_no_alarm_of_its_root() -> None:
+    """Neither its own alert, nor that of another rule of its kind."""
+    rules = fed()
+    rules.hear(Alert(kind="cascade_failure", target="db"))
+    assert alarms(rules, "api", "web") == []
+
+
+def test_a_part_that_is_gone_alarms_no_more() -> None:
+    """Forgotten on purpose, it is the root of nothing; a cascade that is left with one part is over."""
+    rules = fed()
+    alarms(rules, "db")
+    rules.rules.forget("db", rules.t, rules.now)
+    assert alarms(rules, "api", "web") == []
+
+    rules = fed()
+    alarms(rules, "db", "api", "web")
+    rules.rules.forget("db", rules.t, rules.now)
+    assert words(rules.rules.forget("api", rules.t, rules.now)) == ["-cascade_failure db"]
+
+
+def test_a_thousand_alarms_are_remembered() -> None:
+    """Those beyond are not looked at, until others are over."""
+    rules = fed()
+    for n in range(1000):
+        rules.hear(Alert(kind=f"kind-{n}", target="db"))
+    assert alarms(rules, "api", "web") == []
+    for n in range(2):
+        rules.hear(AlertCleared(fingerprint=f"kind-{n}|db|"))
+    assert alarms(rules, "api", "web") == ["+cascade_failure db"]
+
+
 def test_a_ring_does_not_hang() -> None:
     """Parts that need each other in a ring are looked at once each."""
     rules = Fed(CascadeRule(dependencies={"a": ("b",), "b": ("c",), "c": ("a",)}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from typing import Any
 
 import hypothesis.strategies as st
 import pytest
@@ -190,6 +191,49 @@ def test_what_was_usual_fades_in_weeks() -> None:
     assert known["import"][0] == pytest.approx(301 * math.exp(-1.0) + 1.0, rel=0.01)
 
 
+def test_what_is_usual_is_kept_over_a_restart() -> None:
+    """Rates of tasks come back, older by the time in between; a task that has no past yet is not in it."""
+    before, after, anew = (Fed(TaskFailureRule(consecutive=100)) for _ in range(3))
+    rng = random.Random(9)
+    for step in range(1, 21):
+        attempts(before, 50, 0.01 * step, rng)
+    before.wait(700.0)
+    before.see("task_ok", 1.0, "import")
+    before.see("task_ok", 1.0, "other")
+    kept = before.rules.to_dict(before.now)
+    assert list(kept["task_failure_pattern"]) == ["import"]
+
+    after.rules.load(kept, after.now, ago=60.0)
+    for fed in (after, anew):
+        attempts(fed, 60, 0.3, random.Random(10))
+    assert (words(after.found), words(anew.found)) == ([], ["+task_failure_pattern import"])
+    week = Fed(TaskFailureRule())
+    week.rules.load(kept, week.now, ago=7 * 86_400.0)
+    week.see("task_ok", 1.0, "import")
+    week.see("task_ok", 1.0, "import", after=700.0)
+    (now,) = week.rules.to_dict(week.now).values()
+    assert now["import"][0] == pytest.approx(kept["task_failure_pattern"]["import"][0] * math.exp(-1.0) + 1.0, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "past", [[1.0, 2.0, 0.0], [5.0, -1.0, 0.0], [5.0, 1.0, -1.0], [math.inf, 1.0, 0.0], [1.0], None, ["x", 0.0, 0.0], 5]
+)
+def test_a_past_that_cannot_be_is_refused(past: Any) -> None:
+    """Nothing of it is taken over."""
+    fed = Fed(TaskFailureRule())
+    with pytest.raises(ValueError, match="x|rule task_failure_pattern"):
+        fed.rules.load({"task_failure_pattern": {"good": [5.0, 1.0, 0.0], "x": past}}, fed.now, 0.0)
+    assert fed.rules.to_dict(fed.now) == {"task_failure_pattern": {}}
+
+
+def test_of_a_past_of_too_many_tasks_the_latest_are_taken() -> None:
+    """A thousand are known at once."""
+    fed = Fed(TaskFailureRule())
+    fed.rules.load({"task_failure_pattern": {f"t{n}": [5.0, 1.0, 0.0] for n in range(1100)}}, fed.now, 0.0)
+    kept = list(fed.rules.to_dict(fed.now)["task_failure_pattern"])
+    assert (kept[0], len(kept)) == ("t100", 1000)
+
+
 def test_missing_outcomes_are_none() -> None:
     """``nan`` is no attempt."""
     fed = Fed(TaskFailureRule())
@@ -228,6 +272,27 @@ def test_a_circuit_that_stays_open_is_critical() -> None:
         (False, Severity.WARNING),
         (True, Severity.CRITICAL),
     ]
+
+
+def test_a_circuit_opened_by_a_person_is_open_too() -> None:
+    """Forced open it is the matter; switched off it is not."""
+    fed = Fed(BreakerRule())
+    fed.hear(moved("FORCED_OPEN"))
+    fed.hear(moved("DISABLED"))
+    assert words(fed.found) == ["+breaker_opened db", "-breaker_opened db"]
+
+
+def test_a_circuit_that_opens_a_thousand_times() -> None:
+    """Each time is one alert; while it stays open for good, it is told once."""
+    fed = Fed(BreakerRule())
+    for _ in range(1000):
+        for state in ("OPEN", "HALF_OPEN", "OPEN", "HALF_OPEN", "CLOSED"):
+            fed.hear(moved(state), after=1.0)
+    assert len(fed.found) == 2000
+    for state in ("PERMANENT_OPEN", "PERMANENT_OPEN", "OPEN"):
+        fed.hear(moved(state))
+    assert words(fed.found[2000:]) == ["+breaker_opened db"]
+    assert len(fed.rules.open) == 1
 
 
 def test_only_the_circuits_that_are_named() -> None:

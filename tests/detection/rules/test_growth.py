@@ -33,6 +33,8 @@ def test_the_growing_process_is_named() -> None:
     assert "leaky grows the most" in whole.message
     assert {finding.target for finding in fed.found if finding.metric == "process_memory_bytes"} >= {"leaky"}
     assert "steady" not in {finding.target for finding in fed.found}
+    process = next(finding for finding in fed.found if finding.metric == "process_memory_bytes")
+    assert "exhausted_in_s" not in process.evidence  # a process has no limit of its own, unless one is set
 
 
 def test_without_processes_the_machine_is_named() -> None:
@@ -41,6 +43,24 @@ def test_without_processes_the_machine_is_named() -> None:
     hours(fed, 8.0, 5.0)
     assert words(fed.found) == ["+memory_leak host"]
     assert fed.found[0].severity is Severity.CRITICAL
+
+
+def test_a_process_that_does_not_grow_is_not_named() -> None:
+    """What leaks is the whole, as long as no watched process grows with it."""
+    fed = Fed(LeakRule())
+    hours(fed, 20.0, 1.0, steady=0.0, shrinking=-5.0)
+    assert words(fed.found) == ["+memory_leak host"]
+    assert fed.found[0].evidence["process"] == ""
+
+
+def test_processes_of_an_earlier_life_are_not_those_of_now() -> None:
+    """Their past is not learnt from the history: a new one under an old name begins anew."""
+    history, fed = History(), Fed(LeakRule(process_limit=2.0**30))
+    for n in range(-20 * 12, 0):
+        history.add("process_memory_bytes", MIB * (600.0 + n), "worker", WALL + 300.0 * n)
+    fed.rules.warm_start(history, fed.now)
+    hours(fed, 2.0, 0.0, worker=12.0)
+    assert fed.found == []
 
 
 def test_steady_memory_is_no_leak() -> None:
@@ -93,7 +113,8 @@ def test_the_shape_of_the_day_is_learnt_from_the_history() -> None:
 
     history, quiet, leaking = History(), Fed(LeakRule()), Fed(LeakRule())
     for n in range(-3 * 288, 0):
-        history.add("memory_percent", by_day(WALL + 300.0 * n), "host", WALL + 300.0 * n)
+        for above in (0.0, 20.0):  # the lowest of each step counts, as in what is measured
+            history.add("memory_percent", by_day(WALL + 300.0 * n) + above, "host", WALL + 300.0 * n)
     for fed in (quiet, leaking):
         fed.rules.warm_start(history, fed.now)
     for n in range(12 * 12):

@@ -76,6 +76,42 @@ def test_a_zombie_that_nobody_takes() -> None:
     assert words(fed.wait(1.0)) == ["-process_unresponsive web"]
 
 
+def test_a_sign_of_life_that_comes_late_sets_nothing_back() -> None:
+    """The latest one counts, in whatever order they come."""
+    fed = Fed(ProcessRule())
+    fed.see("heartbeat", 1.0)
+    fed.see("heartbeat", 1.0, after=-20.0)
+    assert [fed.wait(15.0) for _ in range(3)] == [[], [], []]
+    assert words(fed.wait(10.0)) == ["+process_unresponsive web"]
+
+
+def test_a_state_that_was_forgotten_begins_anew() -> None:
+    """What was stopped under a name before says nothing about what has the name now."""
+    fed = Fed(ProcessRule())
+    fed.see("process_stopped", 1.0)
+    fed.hold("process_stopped", 1.0, 20.0)
+    fed.rules.forget("web", fed.t, fed.now)
+    assert fed.hold("process_stopped", 1.0, 30.0) == []
+    assert words(fed.hold("process_stopped", 1.0, 10.0)) == ["+process_unresponsive web"]
+
+
+def test_a_thousand_processes_are_watched_at_once() -> None:
+    """Those beyond are not, until others are forgotten."""
+    fed = Fed(ProcessRule())
+    for metric in ("heartbeat", "process_stopped", "process_zombie"):
+        for n in range(1001):
+            fed.see(metric, 1.0, f"{metric}-{n}")
+    for _ in range(4):
+        fed.wait(10.0)
+    assert len(fed.found) == 1000
+    assert "heartbeat-1000" not in {finding.target for finding in fed.found}
+    fed.rules.forget("heartbeat-0", fed.t, fed.now)
+    fed.see("heartbeat", 1.0, "heartbeat-1000")
+    for _ in range(4):
+        fed.wait(10.0)
+    assert words(fed.found)[-1] == "+process_unresponsive heartbeat-1000"
+
+
 def test_a_process_that_was_ended_on_purpose_is_not_missed() -> None:
     """Forgotten, its silence means nothing."""
     fed = Fed(ProcessRule())
