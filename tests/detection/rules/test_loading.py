@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from selfheal.conditions import parse
+from selfheal.conditions import describe, parse
 from selfheal.detection.leak import LeakConfig
 from selfheal.detection.rules import (
     DEFAULT_RULES,
@@ -123,6 +123,34 @@ def test_a_name_twice_is_refused() -> None:
         rules_from({"version": 1, "rules": rules}, source="a.json")
     with pytest.raises(ConfigError, match=r"rules\[1\]\.name"):
         RuleWatch([CpuSpikeRule(), CpuSpikeRule()])
+
+
+def test_too_many_rules_are_refused() -> None:
+    """A file of more than a thousand is a mistake."""
+    rules = [{"type": "cpu_spike", "name": f"r{n}"} for n in range(1001)]
+    with pytest.raises(InvalidConfigError, match=r"^a\.json: rules must be at most 1000 rules, got 1001"):
+        rules_from({"version": 1, "rules": rules}, source="a.json")
+    assert len(rules_from({"version": 1, "rules": rules[1:]})) == 1000
+
+
+def test_the_defaults_are_those_that_are_documented() -> None:
+    """Thresholds, durations and counts, as the reference page tells them."""
+    spike, slow, task, process = CpuSpikeRule(), LatencyRule(), TaskFailureRule(), ProcessRule()
+
+    assert (describe(spike.condition), spike.clear_for, spike.step) == ("cpu_percent > 80 for 5m clear 70", 60.0, 10.0)
+    assert describe(slow.condition) == "latency_ms_p95 > 500 for 1m clear 400"
+    assert (slow.percentile, slow.window, slow.least, slow.clear_for) == (95.0, 60.0, 20, 60.0)
+    assert (task.window, task.least, task.significance) == (600.0, 20, 1e-6)
+    assert (task.consecutive, task.usual) == (5, 0.02)
+    assert (process.silent_for, process.stopped_for, process.zombie_for) == (30.0, 30.0, 5.0)
+    cascade = CascadeRule(dependencies={"web": ("api",), "api": ("db",)})
+    assert (cascade.within, cascade.least, cascade.slack) == (120.0, 3, 10.0)
+    assert (LeakRule().limit, LeakRule().process_limit) == (100.0, None)
+    assert (process.severity, cascade.severity, spike.severity) == (
+        Severity.CRITICAL,
+        Severity.CRITICAL,
+        Severity.WARNING,
+    )
 
 
 def test_the_shipped_rules_answer_each_event_but_the_cascade() -> None:
