@@ -8,7 +8,7 @@ import os
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -177,6 +177,11 @@ class History:
     def points(self, metric: str, target: str = "") -> tuple[Point, ...]:
         """All points of a metric and target, oldest first; empty if there is none."""
         return tuple(self._series.get((metric, target), ()))
+
+    def numbers(self, metric: str, target: str = "") -> Sequence[int]:
+        """Numbers of the steps of a metric and target that have a point, oldest first."""
+        ring = self._series.get((metric, target))
+        return () if ring is None else ring.numbers[:]
 
     def series(self, metric: str, target: str = "") -> Iterator[tuple[float, float]]:
         """Wall seconds at which each step began, and mean, oldest first: what a detector is warmed up with."""

@@ -308,3 +308,15 @@ def test_settings_are_checked() -> None:
     """A step of nothing is refused."""
     with pytest.raises(ConfigError, match=r"HistoryConfig\.step"):
         HistoryConfig(step=0.0)
+
+
+def test_numbers_are_those_of_the_steps_with_points() -> None:
+    """Gaps are left out, an unknown series has none, and what is added later is in no answer given before."""
+    history = History()
+    for n in (3, 4, 9):
+        history.add("cpu", 1.0, "web", 300.0 * n)
+    numbers = history.numbers("cpu", "web")
+    history.add("cpu", 1.0, "web", 300.0 * 10)
+    assert list(numbers) == [3, 4, 9]
+    assert list(history.numbers("cpu", "web")) == [3, 4, 9, 10]
+    assert list(history.numbers("cpu")) == []

@@ -29,9 +29,14 @@ def amount(metric: str, value: float, digits: int = 4) -> str:
     if unit == "B":
         for size, name in _LARGE:
             if abs(value) >= size:
-                return f"{value / size:.{digits}g} {name}"
-    plain = f"{value:,.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.{digits}g}"
+                return f"{_rounded(value / size, digits)} {name}"
+    plain = f"{value:,.0f}" if 1e4 <= abs(value) < 1e15 else _rounded(value, digits)
     return f"{plain} {unit}" if unit and math.isfinite(value) else plain
+
+
+def _rounded(value: float, digits: int) -> str:
+    """So many digits that count, and no power of ten where there can be none: 110, not 1.1e+02."""
+    return f"{float(f'{value:.{digits}g}'):.10g}"
 
 
 def chance(score: float) -> str:

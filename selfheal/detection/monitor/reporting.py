@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -174,10 +175,10 @@ def coverage_of(history: History, t: float) -> tuple[Coverage, ...]:
     step, found = history.config.step, []
     now = int(t // step)
     for metric, target in history:
-        numbers = [point.number for point in history.points(metric, target)]
+        numbers = history.numbers(metric, target)
         if not numbers:
             continue
-        first, last = numbers[0], numbers[-1]
+        first, last, over = numbers[0], numbers[-1], bisect_left(numbers, now)
         begin = max(first, now - int(DAY // step))
         found.append(
             Coverage(
@@ -185,8 +186,8 @@ def coverage_of(history: History, t: float) -> tuple[Coverage, ...]:
                 target=target,
                 first=first * step,
                 last=last * step,
-                day=min(sum(begin <= n < now for n in numbers) / max(now - begin, 1), 1.0) if now > begin else 1.0,
-                kept=min(sum(n < now for n in numbers) / (now - first), 1.0) if now > first else 1.0,
+                day=(over - bisect_left(numbers, begin)) / (now - begin) if now > begin else 1.0,
+                kept=over / (now - first) if now > first else 1.0,
                 silent=now - last > STALE,
             )
         )

@@ -44,3 +44,12 @@ def test_amounts(metric: str, value: float, shown: str) -> None:
 def test_chances(score: float, told: str) -> None:
     """A score is the power of ten of how rare it is."""
     assert chance(score) == told
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "shown"),
+    [("memory_bytes", 1.131e8, "110 MB"), ("latency_ms", 4321.0, "4300 ms"), ("orders", 0.01234, "0.012")],
+)
+def test_fewer_digits(metric: str, value: float, shown: str) -> None:
+    """For spreads, which nobody knows that well."""
+    assert amount(metric, value, 2) == shown
