@@ -22,6 +22,7 @@ class Lessons:
 
     Attributes:
         problems: of each learner that failed last time, in words.
+        at: name of the learner that is judging now; empty while none is.
 
     Raises:
         ConfigError: if one is no learner, or a name is there twice.
@@ -30,6 +31,7 @@ class Lessons:
     def __init__(self, learners: Iterable[Learner]) -> None:
         self.learners = tuple(learners)
         self.problems: dict[str, str] = {}
+        self.at = ""
         names: set[str] = set()
         for learner in self.learners:
             if not isinstance(learner, Learner):
@@ -46,6 +48,7 @@ class Lessons:
         return news
 
     def _taught(self, learner: Learner, t: float, values: Mapping[Series, float], past: Past) -> News:
+        self.at = learner.name
         try:
             found = list(learner.step(t, values, past))
             if not all(isinstance(one, Signal | Ended) for one in found):
@@ -53,6 +56,8 @@ class Lessons:
         except Exception as error:
             self._failed(learner, error)
             return []
+        finally:
+            self.at = ""
         self.problems.pop(learner.name, None)
         return found
 

@@ -18,7 +18,7 @@ from selfheal.detection.monitor.keeping import Keeper
 from selfheal.detection.monitor.learners import Learner
 from selfheal.detection.monitor.lessons import Lessons
 from selfheal.detection.monitor.reporting import Report
-from selfheal.detection.monitor.rounds import Rounds
+from selfheal.detection.monitor.rounds import TOO_LONG, Rounds
 from selfheal.detection.monitor.series import SeriesLearner
 from selfheal.detection.monitor.snapshots import MonitorSnapshot, as_section
 from selfheal.detection.monitor.telling import Logbook, Silencing, Teller
@@ -39,8 +39,6 @@ from selfheal.events import (
 from selfheal.forking import track
 from selfheal.journal import Journal
 
-TOO_LONG = 60.0
-"""Seconds after which a run of the rules is taken to hang."""
 _OF_PROCESSES = ("process_", "heartbeat")
 
 

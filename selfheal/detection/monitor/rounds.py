@@ -23,6 +23,9 @@ from selfheal.detection.monitor.usual import UsualPast
 
 logger = logging.getLogger("selfheal.detection.monitor")
 
+TOO_LONG = 60.0
+"""Seconds after which a run of the rules, or of the learners, is taken to hang."""
+
 
 class Rounds:
     """Has learners judge complete steps, keeps what they learnt, and writes what a person reads.
@@ -47,7 +50,7 @@ class Rounds:
         self._desk, self._lessons, self._teller, self._keeper = desk, lessons, teller, keeper
         self._config, self._clock = config, clock
         self._next = int(clock.wall() // desk.history.config.step)
-        self._saved_at = clock.monotonic()
+        self._saved_at = self._began = clock.monotonic()
         self.count = 0
         self.last = math.nan
         self.learning = lessons.states()
@@ -81,6 +84,9 @@ class Rounds:
 
     def problems(self) -> Iterator[str]:
         """What stands in the way of learning, in words."""
+        began, at = self._began, self._lessons.at
+        if at and (took := self._clock.monotonic() - began) >= TOO_LONG:
+            yield f"learner {at} is busy for {took:.0f} s: until it is done nothing is learnt, saved or reported"
         history = self._desk.history
         ahead = self._next * history.config.step - self._clock.wall()
         if ahead > history.config.step:
@@ -140,6 +146,7 @@ class Rounds:
         return report
 
     def _learn(self, skipped: str) -> int:
+        self._began = self._clock.monotonic()
         t, step = self._clock.wall(), self._desk.history.config.step
         first, self._next = self._next, max(self._next, int(t // step))
         with self._desk.lock:

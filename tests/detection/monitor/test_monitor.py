@@ -510,6 +510,24 @@ def test_a_measurement_that_hangs_is_shown() -> None:
     assert monitor.snapshot().problems == ()
 
 
+def test_a_learner_that_hangs_is_shown() -> None:
+    """It is named while it is at it; the status does not wait for it."""
+    seen: list[tuple[str, ...]] = []
+
+    class Slow(SeriesLearner):
+        def step(self, *_: Any) -> Any:
+            watched.clock.advance(400.0)
+            seen.append(watched.monitor.snapshot().problems)
+            return []
+
+    watched = Watched(rules=(), learners=[Slow(name="slow")])
+    watched.monitor.observe("orders", 40.0)
+    watched.clock.advance(300.0)
+    watched.monitor.detect()
+    assert seen == [("learner slow is busy for 400 s: until it is done nothing is learnt, saved or reported",)]
+    assert watched.monitor.snapshot().problems == ()
+
+
 def test_a_clock_that_went_back_is_a_problem_until_it_has_caught_up() -> None:
     """What was measured of the hour that comes twice is not learnt twice, and that nothing is found is no secret."""
     watched = Watched(rules=())
