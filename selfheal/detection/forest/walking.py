@@ -68,15 +68,14 @@ class Walk:
             tables, walking = self._gapped, _double(rows)
         if not tables.fits:
             return np.concatenate([np.empty(0), *(self.one(row) for row in rows)])
-        blocks = np.array_split(walking, max(1, -(-len(rows) // BLOCK)))
-        return np.concatenate([self._block(block, tables) for block in blocks])
+        blocks = (walking[first : first + BLOCK] for first in range(0, len(rows), BLOCK))
+        return np.concatenate([np.empty(0), *(self._block(block, tables) for block in blocks)])
 
     def _block(self, rows: NDArray[np.float32], tables: _Tables) -> NDArray[np.float64]:
         """Sums of some rows, walked down some trees after the other."""
-        sums = np.zeros(len(rows))
-        values, keys = np.ascontiguousarray(rows.T), (_keys(rows) << tables.bits).ravel()
+        sums, values, keys = np.zeros(len(rows)), np.ascontiguousarray(rows.T), (_keys(rows) << tables.bits).ravel()
         column = np.arange(len(rows)) * rows.shape[1]
-        together = max(1, PAIRS // max(1, len(rows)))
+        together = max(1, PAIRS // len(rows))
         for first in range(0, self._nodes.trees, together):
             at = self._enter(values, tables, slice(first, first + together))
             self._descend(at, keys, column, tables)

@@ -38,8 +38,8 @@ def test_values_around_a_threshold(value: float) -> None:
 
 
 @pytest.mark.parametrize("n", [1, 2, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK + 2])
-def test_blocks_of_every_size(n: int) -> None:
-    """Rows of a block, even of a single one, are added up in the same order."""
+def test_rests_of_blocks(n: int) -> None:
+    """A last block of one row is added up in the same order as all others."""
     walk = Walk(FlatForest.from_sklearn(grown()).nodes, 4)
     rows = np.random.default_rng(2).normal(size=(n, 4)).astype(np.float32)
 
