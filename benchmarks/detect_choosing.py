@@ -27,12 +27,10 @@ MUST = {"asd": (0.43, 0.35), "smd": (0.50, 0.38), "services": (0.20, 0.0)}
 MEASURES = ("AUC-PR", "VUS-PR")
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "as it ships": {},
-    "10 neighbours": {"neighbours": 10},
     "40 neighbours": {"neighbours": 40},
     "fading over 10 minutes": {"lasting": 600.0},
     "fading over 40 minutes": {"lasting": 2_400.0},
     "12 samples": {"smooth": 12},
-    "without anchor": {"anchor": 0.0},
 }
 Areas = dict[str, dict[str, tuple[float, float]]]
 """Of one setting: AUC-PR and VUS-PR by set and machine."""
