@@ -144,6 +144,6 @@ def test_a_damaged_record_is_refused(damage: dict[str, Any]) -> None:
 def test_a_damaged_profile_is_refused(part: str) -> None:
     """What was learnt by time of day has to be whole, and numbers."""
     data = taught(1.0).to_dict()
-    for bad in ([1.0], None, "x", [math.nan] * 145):
+    for bad in ([1.0], None, "x", [math.nan] * 145, [-1e300, 1e300]):
         with pytest.raises(StateError, match=part):
             SeasonalBaseline.from_dict({**data, "profile": {**data["profile"], part: bad}})

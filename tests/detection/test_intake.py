@@ -55,6 +55,9 @@ def test_the_usual_step_survives_gaps() -> None:
     assert not intake.after_gap(intake.last + 300.0)
     assert intake.after_gap(intake.last + 301.0)
 
+    intake.takes(intake.last + 180.0, 1.0, 0.0)
+    assert (intake.gaps, intake.step) == (0, pytest.approx(63.0))
+    intake = taught(50)
     intake.takes(intake.last + 86_400.0, 1.0, 0.0)
     assert (intake.gaps, intake.new_days) == (1, 1)
     assert intake.step == pytest.approx(63.0)

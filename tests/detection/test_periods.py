@@ -89,6 +89,13 @@ def test_weekdays_are_divided_by_their_own_means() -> None:
     assert peak_from(profile) == pytest.approx(50.0)
 
 
+def test_the_days_of_a_week_are_weighed() -> None:
+    """Two days of a weekend weigh less than five others: the mornings of those stand alone, below all else."""
+    profile = profile_of(lambda hour, weekend: 100.0 if weekend else 60.0 if hour >= 12.0 else 20.0, 21)
+
+    assert peak_from(profile) == pytest.approx(40.0)
+
+
 def test_each_period_has_its_own_sigma() -> None:
     """Two spreads by night and three at the peak: the band, the thresholds and the score all say so."""
     baseline = taught(mode="sigma", sigma=(2.0, 3.0), sustain=(1, 1))

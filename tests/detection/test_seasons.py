@@ -75,6 +75,23 @@ def test_a_bucket_speaks_once_it_was_seen_on_three_days() -> None:
     assert seasons.usual(START + 3 * DAY + 46_800.0)[0] == pytest.approx(80.0)
 
 
+def test_until_two_weeks_are_known_all_days_are_one() -> None:
+    """Of ten days, four of them on weekends, a time of day has the mean and variance of all ten."""
+    seasons, kept = profile(), []
+    for n in range(int(10 * DAY / 1800.0)):
+        t = START + n * 1800.0
+        x = 10.0 if datetime.datetime.fromtimestamp(t, datetime.UTC).weekday() > 4 else 50.0
+        seasons.learn(t, x)
+        if t % DAY == 3600.0:
+            kept.append((t, x))
+    seasons.enter(START + 10 * DAY)
+    mean, var = weighted(kept, DayTime("UTC", 48))
+
+    assert seasons.visits[4] >= ENOUGH <= seasons.visits[5]
+    for place in (4, 5):
+        assert seasons.level(place)[:2] == pytest.approx((mean, var))
+
+
 def test_days_of_the_week_differ_once_three_of_them_and_two_weeks_are_known() -> None:
     """A metric that rests on weekends is expected to, after two weeks and three days of a weekend."""
     seasons = profile()
