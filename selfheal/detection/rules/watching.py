@@ -89,7 +89,7 @@ class RuleWatch:
             if isinstance(watch, TaskFailureWatch) and watch.name in data:
                 try:
                     watch.load(data[watch.name], at, ago)
-                except (TypeError, AttributeError) as error:
+                except (TypeError, AttributeError, OverflowError) as error:
                     raise ValueError(f"rule {watch.name}: {error}") from error
 
     def observe(self, sample: Sample) -> list[Finding]:

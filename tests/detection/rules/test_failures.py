@@ -216,7 +216,18 @@ def test_what_is_usual_is_kept_over_a_restart() -> None:
 
 
 @pytest.mark.parametrize(
-    "past", [[1.0, 2.0, 0.0], [5.0, -1.0, 0.0], [5.0, 1.0, -1.0], [math.inf, 1.0, 0.0], [1.0], None, ["x", 0.0, 0.0], 5]
+    "past",
+    [
+        [1.0, 2.0, 0.0],
+        [5.0, -1.0, 0.0],
+        [5.0, 1.0, -1.0],
+        [math.inf, 1.0, 0.0],
+        [1.0],
+        None,
+        ["x", 0.0, 0.0],
+        [10**400, 0.0, 0.0],
+        5,
+    ],
 )
 def test_a_past_that_cannot_be_is_refused(past: Any) -> None:
     """Nothing of it is taken over."""
