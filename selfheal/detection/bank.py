@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from selfheal.detection.arrays import check_seal, pack, seal, unpack
 from selfheal.detection.baseline import PRIOR, BaselineConfig, normal_score
-from selfheal.detection.daytime import DayTime
+from selfheal.detection.daytime import day_time
 from selfheal.detection.intake import GLITCH, LARGEST, timed
 from selfheal.detection.seasons import DAY, ENOUGH, OLDEST, TINY, WEEKS, merged
 from selfheal.detection.verdict import Reason, Verdict
@@ -65,7 +65,7 @@ class BaselineBank:
     def reset(self) -> None:
         """Forget all that was learnt; settings stay."""
         many, places = len(self.metrics), 2 * self.config.buckets
-        self._times = DayTime(self.config.zone, self.config.buckets)
+        self._times = day_time(self.config.zone, self.config.buckets)
         self._memory = self.config.memory_days * DAY
         self.last, self.late = math.nan, 0
         self._means, self._vars, self._weights = (np.zeros((places + 1, many)) for _ in range(3))

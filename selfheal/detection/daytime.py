@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 
 from selfheal.zones import zone_of
 
@@ -20,6 +21,9 @@ class DayTime:
     weekend, so that ``place ^ 1`` is the same time on the other kind of day. A cell is half an hour of one date, or a
     quarter where half hours would not fit, and on a day on which clocks are moved. It lies in one place.
 
+    The latest cell is kept, and the offset of its day: mostly the next question is about the same. Each is exchanged
+    as a whole, so that one may be shared, also by threads.
+
     Args:
         zone: name of the time zone.
         buckets: parts of a day, of whole quarters of an hour.
@@ -28,14 +32,14 @@ class DayTime:
     (21, 738947, 1709370000.0, 1709371800.0)
     """
 
-    __slots__ = ("_from", "_latest", "_length", "_offset", "_until", "_width", "buckets", "zone")
+    __slots__ = ("_latest", "_length", "_width", "_window", "buckets", "zone")
 
     def __init__(self, zone: str, buckets: int) -> None:
         self.zone = zone_of(zone)
         self.buckets = buckets
         self._width = DAY / buckets
         self._length = QUARTER if self._width % HALF else HALF
-        self._from = self._until = self._offset = 0.0
+        self._window = (0.0, 0.0, 0.0)
         self._latest = (0, 0, 0.0, 0.0)
 
     def cell(self, t: float) -> tuple[int, int, float, float]:
@@ -43,9 +47,11 @@ class DayTime:
         latest = self._latest
         if latest[2] <= t < latest[3]:
             return latest
-        if not self._from <= t < self._until:
-            self._look_up(t)
-        offset, length = self._offset, self._length
+        window = self._window
+        if not window[0] <= t < window[1]:
+            window = self._window = self._look_up(t)
+        begin, until, offset = window
+        length = self._length
         local = t + offset
         day = local // DAY
         place = 2 * int(local % DAY // self._width)
@@ -53,20 +59,26 @@ class DayTime:
             place += 1
         start = local - local % length - offset
         end = start + length
-        if start < self._from:
-            start = self._from
-        self._latest = latest = place, EPOCH + int(day), start, end if end < self._until else self._until
+        if start < begin:
+            start = begin
+        self._latest = latest = place, EPOCH + int(day), start, end if end < until else until
         return latest
 
-    def _look_up(self, t: float) -> None:
-        """Find the offset for the day (of UTC), or for the quarter of an hour where it changes on that day."""
+    def _look_up(self, t: float) -> tuple[float, float, float]:
+        """The day (of UTC) and its offset; where that changes on the day, the quarter of an hour and its offset."""
         for length in (DAY, QUARTER):
-            self._from = t // length * length
-            self._until = self._from + length
-            self._offset = self._offset_at(self._from)
-            if self._offset == self._offset_at(self._until):
+            begin = t // length * length
+            offset = self._offset_at(begin)
+            if offset == self._offset_at(begin + length):
                 break
+        return begin, begin + length, offset
 
     def _offset_at(self, t: float) -> float:
         offset = datetime.datetime.fromtimestamp(t, self.zone).utcoffset()
         return offset.total_seconds() if offset else 0.0
+
+
+@functools.lru_cache(maxsize=64)
+def day_time(zone: str, buckets: int) -> DayTime:
+    """One for all who ask for the same: metrics that are sampled together are in the same cell."""
+    return DayTime(zone, buckets)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from selfheal.detection.daytime import DAY as DAY
-from selfheal.detection.daytime import DayTime
+from selfheal.detection.daytime import day_time
 from selfheal.detection.saved import Saved
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class SeasonalProfile:
     def __init__(self, zone: str, buckets: int, memory: float, prior: float) -> None:
         self.memory = memory
         self.prior = prior
-        self._times = DayTime(zone, buckets)
+        self._times = day_time(zone, buckets)
         self.reset()
 
     def reset(self) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfheal.detection.daytime import DAY, HALF, QUARTER, DayTime
+from selfheal.detection.daytime import DAY, HALF, QUARTER, DayTime, day_time
 
 ZONES = ["UTC", "Europe/Berlin", "America/St_Johns", "Asia/Kathmandu", "Pacific/Chatham", "Australia/Lord_Howe"]
 MOVED = {
@@ -68,3 +68,13 @@ def test_days_of_one_offset_have_half_hours() -> None:
     berlin = MOVED["Europe/Berlin"] - 3600.0
     assert [cells("UTC", n, 0.0) for n in (1, 24, 32, 48, 96)] == [48, 48, 96, 48, 96]
     assert [cells("Europe/Berlin", 48, berlin + days * DAY) for days in (-1, 0, 1)] == [48, 96, 48]
+
+
+def test_who_asks_for_the_same_gets_the_same() -> None:
+    """One of a zone and of so many buckets is shared, and asked about one time after another by several, still right."""
+    assert day_time("UTC", 48) is day_time("UTC", 48)
+    assert day_time("Europe/Berlin", 48) is not day_time("UTC", 48) is not day_time("UTC", 24)
+    shared = day_time("Europe/Berlin", 48)
+    for n in range(200):
+        for asker in range(3):
+            check(shared, 1_709_251_200.0 + asker * 9e7 + n * 7000.0)
