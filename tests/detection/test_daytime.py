@@ -71,7 +71,7 @@ def test_days_of_one_offset_have_half_hours() -> None:
 
 
 def test_who_asks_for_the_same_gets_the_same() -> None:
-    """One of a zone and of so many buckets is shared, and asked about one time after another by several, still right."""
+    """What is shared is right for each of several who ask about times far apart, in turns."""
     assert day_time("UTC", 48) is day_time("UTC", 48)
     assert day_time("Europe/Berlin", 48) is not day_time("UTC", 48) is not day_time("UTC", 24)
     shared = day_time("Europe/Berlin", 48)
