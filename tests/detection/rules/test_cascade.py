@@ -81,7 +81,10 @@ def test_a_part_that_alarms_before_what_it_needs_does_not_belong() -> None:
 def test_one_failure_is_one_cascade_with_the_earliest_as_its_root() -> None:
     """Two parts that others need failed, one after the other: what follows is not told twice."""
     rules = fed()
-    assert alarms(rules, "cache", "db", "api", "web", "jobs", after=5.0) == ["+cascade_failure cache"]
+    assert alarms(rules, "cache", "db", "api", "web", after=5.0) == ["+cascade_failure cache"]
+    rules.hear(AlertCleared(fingerprint="down|cache|"))
+    assert alarms(rules, "jobs", after=5.0) == []
+    assert [finding.target for finding in rules.rules.open] == ["cache"]
 
 
 def test_the_first_alarm_of_a_part_counts() -> None:

@@ -112,6 +112,17 @@ def test_a_thousand_processes_are_watched_at_once() -> None:
     assert words(fed.found)[-1] == "+process_unresponsive heartbeat-1000"
 
 
+def test_states_of_two_thousand_processes_are_known_at_once() -> None:
+    """Those beyond are not looked at."""
+    fed = Fed(ProcessRule(stopped_for=5.0))
+    for _ in range(2):
+        fed.wait(10.0)
+        for n in range(2001):
+            fed.see("process_stopped", 1.0, f"p-{n}")
+    assert len(fed.found) == 2000
+    assert "p-2000" not in {finding.target for finding in fed.found}
+
+
 def test_a_process_that_was_ended_on_purpose_is_not_missed() -> None:
     """Forgotten, its silence means nothing."""
     fed = Fed(ProcessRule())
