@@ -11,7 +11,7 @@ DAY = 86_400.0
 EPOCH = 719_163
 """1970-01-01 as a number of a date, as of ``datetime.date.toordinal()``. It was a Thursday."""
 QUARTER, HALF = 900.0, 1800.0
-"""Seconds of a cell. A zone changes its offset only at a multiple of a quarter of an hour."""
+"""Seconds of a cell. A zone changes its offset at a multiple of a quarter of an hour; one (Casey) a minute after it."""
 
 
 class DayTime:
