@@ -277,3 +277,23 @@ def test_an_alarm_about_what_is_not_measured_any_more_ends(make: Callable[[], Le
     for _ in range(100):
         t, values = next(coming)
     assert [one for one in learner.step(t, values, nothing) if isinstance(one, Signal)] == []
+
+
+def test_missing_steps_neither_raise_nor_clear_an_alarm_of_a_bank() -> None:
+    """One value that is far off, and then none, is one value; and an alarm is not over because nothing is known."""
+    learner = BankLearner([CPU, MEMORY], BaselineConfig(sustain=(3, 5)))
+    coming = taught(learner)
+    t, values = next(coming)
+    said = learner.step(t, {**values, CPU: 99.0}, nothing)
+    for _ in range(6):
+        t, values = next(coming)
+        said += learner.step(t, {MEMORY: values[MEMORY]}, nothing)
+    assert said == []
+    for _ in range(2):
+        t, values = next(coming)
+        said += learner.step(t, {**values, CPU: 99.0}, nothing)
+    assert [one.key for one in said] == [("bank", "anomaly|web|cpu")]
+    for _ in range(20):
+        t, values = next(coming)
+        said += learner.step(t, {MEMORY: values[MEMORY]}, nothing)
+    assert [one for one in said if isinstance(one, Ended)] == []
