@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from selfheal.detection.intake import Intake, cut, timed
+from selfheal.detection.daytime import day_time
+from selfheal.detection.intake import LARGEST, Intake, cut, timed
 from selfheal.detection.saved import Saved
 from selfheal.detection.seasons import DAY, SeasonalProfile
 
@@ -43,19 +44,31 @@ class ResidualRows:
         self.step = 0.0
         self._profiles = [SeasonalProfile(zone, BUCKETS, MEMORY, PRIOR) for _ in metrics]
         self._intakes = [Intake() for _ in metrics]
+        self._times = day_time(zone, BUCKETS)
+        self._start = self._end = 0.0
+        self._expected, self._inverse = np.zeros(len(metrics)), np.zeros(len(metrics))
 
     def row(self, t: float, x: Mapping[str, float]) -> NDArray[np.float64] | None:
         """The row of a sample; ``None`` if no metric of it is known. Changes nothing."""
         timed(t)
-        values = [cut(float(x.get(metric, math.nan))) for metric in self.metrics]
-        if all(math.isnan(value) for value in values):
+        row = np.array([x.get(metric, math.nan) for metric in self.metrics], dtype=float)
+        missing = np.isnan(row)
+        if missing.all():
             return None
-        return np.array(
-            [
-                0.0 if value != value else _residual(profile, t, value)
-                for value, profile in zip(values, self._profiles, strict=True)
-            ]
-        )
+        if not self._start <= t < self._end:
+            self._enter(t)
+        np.minimum(np.maximum(row, -LARGEST, out=row), LARGEST, out=row)
+        row -= self._expected
+        row *= self._inverse
+        np.minimum(np.maximum(row, -FURTHEST, out=row), FURTHEST, out=row)
+        row[missing] = 0.0
+        return row
+
+    def _enter(self, t: float) -> None:
+        """Find what is usual in the cell of ``t``: it stays so until the cell is over, or something becomes past."""
+        _, _, self._start, self._end = self._times.cell(t)
+        for place, profile in enumerate(self._profiles):
+            self._expected[place], self._inverse[place] = _usual(profile, t)
 
     def is_next(self, t: float) -> bool:
         """Whether a sample of this time is newer than all before."""
@@ -71,13 +84,14 @@ class ResidualRows:
         for metric, profile, intake in zip(self.metrics, self._profiles, self._intakes, strict=True):
             value = float(x.get(metric, math.nan))
             if intake.takes(t, value, 0.0 if value != value else profile.deviation(t, cut(value))):
+                latest = profile.latest
                 profile.learn(t, cut(value), weight)
+                if profile.latest != latest:
+                    self._end = self._start
 
     def usual(self, t: float, place: int) -> float:
         """What the metric at that place usually is at ``t``."""
-        profile = self._profiles[place]
-        whole = profile.means[-1]
-        return whole + _share(profile) * (profile.usual(t)[0] - whole)
+        return _usual(self._profiles[place], t)[0]
 
     def to_dict(self) -> dict[str, Any]:
         """What was learnt, as JSON data."""
@@ -105,23 +119,17 @@ class ResidualRows:
         for profile, part in zip(self._profiles, profiles or (), strict=True):
             profile.load(part)
         self._intakes = [Intake.from_dict(part) for part in intakes or ()]
+        self._end = self._start
 
 
-def _share(profile: SeasonalProfile) -> float:
-    """What part of the variance the time of day explains, by how well it foretold; 0 before that is known."""
-    variance = profile.vars[-1]
-    return max(0.0, 1.0 - profile.noise / variance) if profile.seasonal and variance else 0.0
-
-
-def _residual(profile: SeasonalProfile, t: float, value: float) -> float:
-    """By how many spreads a value is off."""
+def _usual(profile: SeasonalProfile, t: float) -> tuple[float, float]:
+    """Mean, and one over the spread, that are usual for a metric at ``t``; both 0 before anything is known."""
     if not profile.known:
-        return 0.0
-    whole, share = profile.means[-1], _share(profile)
-    variance = max(profile.vars[-1], (1e-9 * whole) ** 2, 1e-300)
-    off = value - whole
+        return 0.0, 0.0
+    mean, variance = profile.means[-1], max(profile.vars[-1], (1e-9 * profile.means[-1]) ** 2, 1e-300)
+    share = max(0.0, 1.0 - profile.noise / variance) if profile.seasonal else 0.0
     if share:
-        mean, spread = profile.usual(t)
-        off -= share * (mean - whole)
+        timely, spread = profile.usual(t)
+        mean += share * (timely - mean)
         variance = (1.0 - share) * variance + share * (spread * spread + EASING * variance)
-    return min(max(off / math.sqrt(variance), -FURTHEST), FURTHEST)
+    return mean, 1.0 / math.sqrt(variance)

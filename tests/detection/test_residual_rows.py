@@ -112,3 +112,18 @@ def test_a_metric_that_never_moved_is_0_until_it_does() -> None:
 
     assert residual(rows, after(7, NOON), m0=5.0) == [0.0]
     assert residual(rows, after(7, NOON), m0=5.1) == [FURTHEST]
+
+
+def test_what_is_kept_for_speed_is_never_stale() -> None:
+    """Rows are those of one made anew from the record, at every step, metrics being missing now and then."""
+    rows, draw = ResidualRows(("m0", "m1"), "Europe/Berlin"), np.random.default_rng(0)
+    for n in range(4 * DAY_STEPS):
+        t = START + n * STEP
+        x = {"m0": daily(t, float(draw.normal()))}
+        if draw.random() < 0.4:
+            x["m1"] = restless(t, float(draw.normal()))
+        if n % 7 == 0 or n > 3.9 * DAY_STEPS:
+            anew = ResidualRows(rows.metrics, rows.zone)
+            anew.load(rows.to_dict())
+            assert residual(rows, t, **x) == residual(anew, t, **x)
+        rows.learn(t, x, 1.0)
