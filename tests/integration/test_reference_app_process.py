@@ -21,7 +21,19 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Iterator[RunningApp]:
+def signals_as_they_come() -> Iterator[None]:
+    """Under nohup, or in the background of a shell, tests ignore some signals, and so would what they start."""
+    ends = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    ignored = [number for number in ends if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
+
+
+@pytest.fixture
+def app(tmp_path: Path, signals_as_they_come: None) -> Iterator[RunningApp]:
     made = RunningApp(tmp_path / "state", speed=1000)
     made.start()
     yield made
