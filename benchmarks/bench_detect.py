@@ -3,7 +3,7 @@
 ``python -m benchmarks.bench_detect --data FOLDER`` judges recorded series too: ``FOLDER/nab`` as in numenta/NAB, and
 ``FOLDER/asd``, ``FOLDER/smd`` and ``FOLDER/services`` with ``.npz`` files. Without it only what is made here by a seed
 is judged. One setting for all series. Other packages are judged where they are installed. On two idle cores it takes
-about a quarter of an hour.
+about twenty minutes.
 """
 
 from __future__ import annotations
