@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 import attrs
 import numpy as np
+from numpy.typing import NDArray
 
 from selfheal.detection.anchor import FIRST, Anchor, Fitted, Model, Rows
 from selfheal.detection.arrays import check_seal, seal
@@ -23,6 +24,8 @@ VERSION = 3
 UNUSUAL = 1.0
 """From this score on, reasons are given."""
 MOST_REASONS = 5
+MOST_ASKED = 10
+"""Metrics whose contribution is worked out: those furthest off, so that many metrics cost no more than ten."""
 DAY = 86_400.0
 ANCHORED = 0.75
 """Weight of the anchor. With more, long incidents rank higher, and an alarm stays on longer after a lasting change."""
@@ -182,20 +185,21 @@ class WindowDetector(ABC):
         return Verdict.of(score, reasons, ready=self._calibrator.ready and long_enough)
 
     def _reasons(self, t: float, x: Mapping[str, float], score: float, *, by_anchor: bool) -> tuple[Reason, ...]:
-        """What each metric contributed: by how much less the row would deviate if that one were as usual."""
+        """What the metrics contributed, most first."""
         rows, fitted = self._rows, self._fitted
         if by_anchor and self._anchor is not None:
             rows, fitted = self._anchor.rows, self._anchor.fitted
         row = rows.row(t, x)
         if row is None or fitted is None:
             return ()
-        shares = self._shares(row, fitted.model)
+        furthest = np.argsort(-np.abs(row), kind="stable")[:MOST_ASKED]
+        shares = self._shares(row, furthest, fitted.model)
         total = float(shares.sum())
         if total <= 0.0:
             return ()
         reasons = []
-        for place in np.argsort(-shares, kind="stable")[:MOST_REASONS].tolist():
-            share = float(shares[place]) / total
+        for at in np.argsort(-shares, kind="stable")[:MOST_REASONS].tolist():
+            place, share = int(furthest[at]), float(shares[at]) / total
             if share < 0.05:
                 break
             spreads = float(row[place])
@@ -205,11 +209,10 @@ class WindowDetector(ABC):
             reasons.append(Reason(name, value, rows.usual(t, place), share * score, why))
         return tuple(reasons)
 
-    def _shares(self, row: Rows, model: Model) -> Rows:
-        count = len(self._metrics)
-        places = np.arange(count)
-        without = np.tile(row, (count + 1, 1))
-        without[places, places] = 0.0
+    def _shares(self, row: Rows, places: NDArray[np.intp], model: Model) -> Rows:
+        """By how much less the row would deviate if the metric at each of the places were as usual."""
+        without = np.tile(row, (len(places) + 1, 1))
+        without[np.arange(len(places)), places] = 0.0
         deviations = model.deviations(without)
         shares: Rows = np.maximum(deviations[-1] - deviations[:-1], 0.0)
         return shares

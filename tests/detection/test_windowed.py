@@ -87,6 +87,23 @@ def test_what_was_never_seen_scores_and_is_named(kind: type[WindowDetector], lea
 
 
 @every
+def test_of_many_metrics_the_one_that_is_off_is_named(kind: type[WindowDetector]) -> None:
+    """Wherever it stands: one of forty far off is the first reason, and all are worth no more than the score."""
+    metrics = [f"m{place:02}" for place in range(40)]
+    draw = np.random.default_rng(3)
+    rows = draw.normal(50.0, 1.0, (LEARNT + 6, len(metrics)))
+    rows[LEARNT:, 38] += 40.0
+    samples = [(START + n * STEP, dict(zip(metrics, row, strict=True))) for n, row in enumerate(rows.tolist())]
+    detector = kind(metrics, max_rows=500)
+    detector.warm_start(samples[:LEARNT])
+    for t, x in samples[LEARNT:]:
+        verdict = detector.update(t, x)
+
+    assert verdict.reasons[0].metric == "m38"
+    assert sum(reason.score for reason in verdict.reasons) <= verdict.score + 1e-9
+
+
+@every
 def test_a_value_of_another_time_of_day_is_unusual(kind: type[WindowDetector], learnt: Texts) -> None:
     """The CPU of noon at midnight is within its range, and still noticed."""
     detector = kind.from_dict(json.loads(learnt[kind]))
