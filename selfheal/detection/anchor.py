@@ -31,9 +31,9 @@ class Model(Protocol):
         """It, as JSON data."""
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Fitted:
-    """A model, and what it was fitted to.
+    """A model, and what it was fitted to. It remembers the latest row: a sample is scored, and then learnt.
 
     Args:
         model: the model.
@@ -44,6 +44,14 @@ class Fitted:
     model: Model
     at: float
     rows: int
+    _latest: tuple[bytes, float] = attrs.field(default=(b"", 0.0), init=False, repr=False)
+
+    def deviation(self, row: Rows) -> float:
+        """How far a row is from those fitted."""
+        asked = row.tobytes()
+        if asked != self._latest[0]:
+            self._latest = asked, float(self.model.deviations(row[None, :])[0])
+        return self._latest[1]
 
     def to_dict(self) -> dict[str, Any]:
         """It, as JSON data."""
@@ -85,12 +93,13 @@ class Anchor:
         """One of what a detector knows now."""
         own = ResidualRows(rows.metrics, rows.zone)
         own.load(rows.to_dict())
+        fitted = Fitted(fitted.model, fitted.at, fitted.rows)  # its latest row is another one
         return cls(own, fitted, TailCalibrator.from_dict(calibrator.to_dict()), rows.last, lately.copy())
 
     def deviation(self, t: float, x: Mapping[str, float]) -> float:
         """How far a sample is from what was usual then; 0 without a known metric."""
         row = self.rows.row(t, x)
-        return 0.0 if row is None else float(self.fitted.model.deviations(row[None, :])[0])
+        return 0.0 if row is None else self.fitted.deviation(row)
 
     def score(self, t: float, deviation: float, *, afresh: bool) -> float:
         """How rarely there was such a deviation, averaged with the latest ones, or without them after a gap."""

@@ -162,9 +162,7 @@ class WindowDetector(ABC):
         """Make a model anew from what its ``to_dict`` gave; StateError if it is damaged."""
 
     def _deviation(self, row: Rows | None) -> float | None:
-        if row is None or self._fitted is None:
-            return None
-        return float(self._fitted.model.deviations(row[None, :])[0])
+        return None if row is None or self._fitted is None else self._fitted.deviation(row)
 
     def _from_anchor(self, t: float, x: Mapping[str, float], row: Rows | None) -> float:
         return 0.0 if row is None or self._anchor is None else self._anchor.deviation(t, x)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
+from selfheal.detection.anchor import Fitted, Rows
 from selfheal.detection.arrays import seal
 from selfheal.detection.composite import CompositeDetector
 from selfheal.detection.forest.detector import IsolationForestDetector
@@ -155,3 +157,34 @@ def test_a_setting_out_of_range_is_told() -> None:
     """At most a year."""
     with pytest.raises(ConfigError, match="anchor must be between 0"):
         CompositeDetector(METRICS, anchor=1e9)
+
+
+class Counting:
+    """A model that counts how often it was asked; everything is as far as its first metric."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def deviations(self, rows: Rows) -> Rows:
+        self.asked += len(rows)
+        return np.abs(rows[:, 0])
+
+    def to_dict(self) -> dict[str, Any]:
+        return {}
+
+
+def test_a_sample_that_is_scored_and_then_learnt_is_compared_once() -> None:
+    """By the model in use, and by that of the anchor; another row is compared anew."""
+    model, row, other = Counting(), np.array([2.0, 1.0]), np.array([-3.0, 1.0])
+    fitted = Fitted(model, NOW, 1)
+    assert [fitted.deviation(each) for each in (row, row.copy(), other, row)] == [2.0, 2.0, 3.0, 2.0]
+    assert model.asked == 3
+
+    detector, model = warm(), Counting()
+    detector.install(Fitted(model, NOW, 500))
+    assert detector.anchor()
+    anchored = model.asked
+    for t, x in server(5, seed=1, start=NOW):
+        detector.score(t, x)
+        detector.learn(t, x)
+    assert model.asked - anchored == 2 * 5
