@@ -67,8 +67,8 @@ class ResidualRows:
     def _enter(self, t: float) -> None:
         """Find what is usual in the cell of ``t``: it stays so until the cell is over, or something becomes past."""
         _, _, self._start, self._end = self._times.cell(t)
-        for place, profile in enumerate(self._profiles):
-            self._expected[place], self._inverse[place] = _usual(profile, t)
+        for place in range(len(self._profiles)):
+            self._expected[place], self._inverse[place] = self._usual(t, place)
 
     def is_next(self, t: float) -> bool:
         """Whether a sample of this time is newer than all before."""
@@ -91,7 +91,25 @@ class ResidualRows:
 
     def usual(self, t: float, place: int) -> float:
         """What the metric at that place usually is at ``t``."""
-        return _usual(self._profiles[place], t)[0]
+        return self._usual(t, place)[0]
+
+    def _usual(self, t: float, place: int) -> tuple[float, float]:
+        """Mean, and one over the spread, that are usual for a metric at ``t``; both 0 before anything is known."""
+        profile = self._profiles[place]
+        if not profile.known:
+            return 0.0, 0.0
+        mean, variance = profile.means[-1], max(profile.vars[-1], (1e-9 * profile.means[-1]) ** 2, 1e-300)
+        share = self._share(place, variance)
+        if share:
+            timely, spread = profile.usual(t)
+            mean += share * (timely - mean)
+            variance = (1.0 - share) * variance + share * (spread * spread + EASING * variance)
+        return mean, 1.0 / math.sqrt(variance)
+
+    def _share(self, place: int, variance: float) -> float:
+        """How much of the variance of a metric its time of day explains."""
+        profile = self._profiles[place]
+        return max(0.0, 1.0 - profile.noise / variance) if profile.seasonal else 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """What was learnt, as JSON data."""
@@ -120,16 +138,3 @@ class ResidualRows:
             profile.load(part)
         self._intakes = [Intake.from_dict(part) for part in intakes or ()]
         self._end = self._start
-
-
-def _usual(profile: SeasonalProfile, t: float) -> tuple[float, float]:
-    """Mean, and one over the spread, that are usual for a metric at ``t``; both 0 before anything is known."""
-    if not profile.known:
-        return 0.0, 0.0
-    mean, variance = profile.means[-1], max(profile.vars[-1], (1e-9 * profile.means[-1]) ** 2, 1e-300)
-    share = max(0.0, 1.0 - profile.noise / variance) if profile.seasonal else 0.0
-    if share:
-        timely, spread = profile.usual(t)
-        mean += share * (timely - mean)
-        variance = (1.0 - share) * variance + share * (spread * spread + EASING * variance)
-    return mean, 1.0 / math.sqrt(variance)

@@ -131,6 +131,26 @@ def test_each_machine_is_judged_by_what_the_others_choose() -> None:
     assert held["smd"] == {"a": (0.5, 0.5), "b": (0.45, 0.45), "c": (0.45, 0.45)}
 
 
+def test_settings_to_choose_among_differ_in_what_they_say(data: Path) -> None:
+    """A row of each form is what its name says, the one that ships finds what ships, and nothing stays changed."""
+    machine = next(detect_multivariate.recordings(data, "asd", "all", 1))
+    by_form = {name: rows(("cpu", "cpu again"), "UTC") for name, rows in detect_choosing.FORMS.items()}
+    for n in range(2_000):
+        sample = dict.fromkeys(("cpu", "cpu again"), 50.0 + 10.0 * (n % 288 < 144) + n % 2)
+        for rows in by_form.values():
+            rows.learn(300.0 * n, sample, 1.0)
+    seen = {name: rows.usual(300.0 * 2_016 + 60.0, 0) for name, rows in by_form.items()}
+    assert seen["from the whole"] == pytest.approx(55.5, abs=0.2)
+    assert seen["from the time of day"] == pytest.approx(60.5, abs=0.2)
+    assert 59.0 < seen["leaning"] < seen["from the time of day"]
+    assert by_form["in two"].usual(300.0 * 2_016 + 60.0, 0) == seen["from the whole"]
+    assert by_form["in two"].usual(300.0 * 2_016 + 60.0, 1) == seen["from the time of day"]
+
+    ships = detect_choosing.Setting().areas(machine)
+    found = {name: setting.areas(machine) for name, setting in detect_choosing.SETTINGS.items()}
+    assert found["leaning, cut at 15, anchor 0.75"] == ships == detect_choosing.Setting().areas(machine)
+
+
 def test_incidents_are_found_within_what_is_put_up_with() -> None:
     """An alarm that touches an incident finds it; one that touches none is wrong; thresholds keep to both bounds."""
     label = np.zeros(2_000, int)
