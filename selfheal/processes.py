@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 import attrs
 
 _CHUNK = 65_536
+NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""Errors of one who asks and has no descriptor or memory left. They say nothing of whom is asked about."""
 
 
 @attrs.frozen
@@ -38,7 +41,11 @@ class Stat:
 
 
 def stat(pid: int) -> Stat | None:
-    """Look at a process; ``None`` if there is none of that id, or it may not be looked at."""
+    """Look at a process; ``None`` if there is none of that id, or it may not be looked at.
+
+    Raises:
+        OSError: if there is no descriptor or memory left to look with.
+    """
     fields = read_proc(f"/proc/{pid}/stat").rpartition(b")")[2].split()  # the name before it may hold anything
     if len(fields) < 20:
         return None
@@ -47,10 +54,16 @@ def stat(pid: int) -> Stat | None:
 
 
 def read_proc(path: str) -> bytes:
-    """All that a file of the kernel says; nothing where it cannot be read. Quick: a supervisor reads those of all."""
+    """All that a file of the kernel says; nothing where it cannot be read. Quick: a supervisor reads those of all.
+
+    Raises:
+        OSError: if there is no descriptor or memory left to read with.
+    """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise
         return b""
     data = b""
     try:

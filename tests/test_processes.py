@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from selfheal.processes import boot_id, is_over, read_proc, stat
+from selfheal.supervision.holding import Held
+from selfheal.supervision.processes import everybody, pin
+from tests.descriptors import none_left
 
 WAITS = "import sys; print(flush=True); sys.stdin.read()"
 CALLED = "open('/proc/self/comm', 'w').write('a) Z 1 (\\nb'); " + WAITS
@@ -97,3 +100,28 @@ def test_the_run_of_the_machine() -> None:
         pytest.skip("needs leave to see /proc/sys")
     assert len(boot_id()) == 36
     assert boot_id() == boot_id()
+
+
+def test_without_a_descriptor_nothing_is_said_of_a_process() -> None:
+    """Not that it is gone, which would have it replaced, nor that nothing of it is left."""
+    with child() as process:
+        about = stat(process.pid)
+        assert about is not None
+        with none_left():
+            for look in (
+                lambda: stat(about.pid),
+                lambda: pin(about.pid, about.started),
+                boot_id,
+                lambda: [*everybody()],
+            ):
+                with pytest.raises(OSError, match="Too many open files"):
+                    look()
+        assert stat(process.pid) is not None
+
+
+def test_a_child_that_cannot_be_held_is_killed() -> None:
+    """Nobody would know of it."""
+    with child() as process:
+        with none_left(), pytest.raises(OSError, match="Too many open files"):
+            Held.spawned(process, "a token")
+        assert process.returncode == -9

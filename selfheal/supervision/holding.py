@@ -31,9 +31,18 @@ class Held:
 
     @classmethod
     def spawned(cls, popen: subprocess.Popen[bytes], token: str) -> Held:
-        """Hold a child just started."""
-        about = stat(popen.pid)
-        return cls(popen.pid, about.started if about else 0, token, popen)
+        """Hold a child just started.
+
+        Raises:
+            OSError: if there is no descriptor left for that; the child is killed.
+        """
+        try:
+            about = stat(popen.pid)
+            return cls(popen.pid, about.started if about else 0, token, popen)
+        except OSError:
+            os.killpg(popen.pid, signal.SIGKILL)  # it leads a group, and is not reaped: its id is nobody else's
+            popen.wait()
+            raise
 
     @property
     def key(self) -> Pid:

@@ -212,6 +212,7 @@ class Keeper:
         held, now = self.held, self._desk.clock.monotonic()
         if held is None:
             return
+        left = held.left()  # before anything is told: where this fails, all of it is tried again
         if held.pidfd is not None:
             self._desk.unwatch(held.pidfd)
         for checker in self._checkers:
@@ -225,7 +226,6 @@ class Keeper:
         )
         self._tell.exited(held.pid, exit, now - self.machine.started)
         self._told_readiness(self.machine.generation, (False, "its process ended"))
-        left = held.left()
         if not left:
             self._finish(exit, now)
             return

@@ -11,7 +11,7 @@ import os
 import signal
 from collections.abc import Iterable, Iterator
 
-from selfheal.processes import Stat, read_proc, stat
+from selfheal.processes import NO_ROOM, Stat, read_proc, stat
 
 TOKEN = "SELFHEAL_WORKER"  # noqa: S105 - the name of a variable, not a secret
 """The variable that says whose a process is: it is in the environment of a worker and of all it starts."""
@@ -81,12 +81,22 @@ def family(session: int, since: int, token: str) -> list[Stat]:
 
 
 def pin(pid: int, started: int) -> int | None:
-    """Open a pidfd of exactly that process; ``None`` if it is gone."""
+    """Open a pidfd of exactly that process; ``None`` if it is gone.
+
+    Raises:
+        OSError: if there is no descriptor or memory left to do so: it may well be there.
+    """
     try:
         fd = os.pidfd_open(pid)
-    except OSError:
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise
         return None
-    about = stat(pid)
+    try:
+        about = stat(pid)
+    except OSError:
+        os.close(fd)
+        raise
     if about is None or about.started != started:
         os.close(fd)
         return None

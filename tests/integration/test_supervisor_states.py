@@ -15,6 +15,7 @@ import pytest
 from selfheal.errors import ConfigError, InvalidConfigError, NotFoundError, ResetNeededError, WorkerHeldError
 from selfheal.events import WorkerEnding, WorkerExited, WorkerReadinessChanged, WorkerStateChanged
 from selfheal.supervision import Supervisor
+from tests.descriptors import none_left
 from tests.integration.supervising import (
     BEATING,
     FOR_EVER,
@@ -89,6 +90,25 @@ def test_a_crash_is_noticed_within_100_ms_and_mended(run: Rig) -> None:
     assert min(noticed) <= 0.1
     assert {(e.kind, e.signal) for e in run.of(WorkerExited)} == {("killed", "SIGKILL")}
     assert (worker.total_restarts, worker.last_exit) == (len(noticed), "killed by SIGKILL")
+
+
+def test_without_descriptors_nobody_is_run_twice_or_given_up(run: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    """Who cannot look takes nobody for gone: what has to be done is done once there is a descriptor again."""
+    made = run.started(w=run.worker(sh("exec sleep 1000"), restart={"intensity": 100}))
+    pid = made.wait_for("w", "RUNNING").pid
+    assert pid is not None
+    with none_left():
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: "Too many open files" in caplog.text)
+        assert made.snapshot().workers[0].pid == pid
+        assert not run.of(WorkerExited)
+    until(lambda: known_dead(run, pid))
+    worker = made.wait_for("w", "RUNNING")
+
+    assert worker.pid not in (None, pid)
+    assert (worker.total_restarts, worker.last_exit) == (1, "killed by SIGKILL")
+    assert len(run.of(WorkerExited)) == 1
+    assert marked(run.mark) == [worker.pid]
 
 
 def test_a_stopped_process_is_hung_ended_and_replaced(run: Rig) -> None:
