@@ -3,7 +3,7 @@
 ``python -m benchmarks.bench_detect --data FOLDER`` judges recorded series too: ``FOLDER/nab`` as in numenta/NAB, and
 ``FOLDER/asd``, ``FOLDER/smd`` and ``FOLDER/services`` with ``.npz`` files. Without it only what is made here by a seed
 is judged. One setting for all series. Other packages are judged where they are installed. On two idle cores it takes
-about twenty minutes.
+about half an hour.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy comes: two parts r
 from benchmarks import (
     bench_leak,
     detect_choosing,
+    detect_costs,
     detect_multivariate,
     detect_quiet,
     detect_recorded,
@@ -74,10 +75,14 @@ def introduce(command: Sequence[str]) -> None:
         except importlib.metadata.PackageNotFoundError:
             found.append(f"{name} not installed")
     print(", ".join(found))
-    print("One setting, the shipped defaults, for all series. Settings were searched on every third NAB series by name,")
-    print("and at first on the machines at places 0, 2, 4 … of the other sets; 'kept' are those they were not searched")
-    print("on, which were looked at while choosing between ways to go on: no blind test. 'Kept in turn' is each machine")
-    print("by the setting that all the others choose.")
+    print("One setting, the shipped defaults, for all series. Settings were searched on every third NAB series by name")
+    print(
+        "and, at first, on machines at places 0, 2, 4 … of the other sets; 'kept' are those not searched on, which were"
+    )
+    print(
+        "looked at while choosing between ways to go on: no blind test. 'Kept in turn' is each machine by the setting"
+    )
+    print("that all the others choose.")
 
 
 def timed(quick: bool) -> list[Gate]:
@@ -85,6 +90,7 @@ def timed(quick: bool) -> list[Gate]:
     gates = [aimed(gate) for gate in detect_multivariate.race_forests()]
     detect_multivariate.flag_noise()
     detect_multivariate.weigh_imports()
+    detect_costs.run(50 if quick else detect_costs.CALLS)
     return gates + detect_univariate.run(quick)
 
 
