@@ -75,14 +75,10 @@ def introduce(command: Sequence[str]) -> None:
         except importlib.metadata.PackageNotFoundError:
             found.append(f"{name} not installed")
     print(", ".join(found))
-    print("One setting, the shipped defaults, for all series. Settings were searched on every third NAB series by name")
-    print(
-        "and, at first, on machines at places 0, 2, 4 … of the other sets; 'kept' are those not searched on, which were"
-    )
-    print(
-        "looked at while choosing between ways to go on: no blind test. 'Kept in turn' is each machine by the setting"
-    )
-    print("that all the others choose.")
+    print("One setting, the shipped defaults, for all series. Settings were searched on every third NAB series")
+    print("and, at first, on machines at places 0, 2, 4 … of the other sets; 'kept' are those not searched on, which")
+    print("were looked at while choosing between ways to go on: no blind test. 'Kept in turn' is each machine by the")
+    print("setting that all the others choose.")
 
 
 def timed(quick: bool) -> list[Gate]:
