@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from selfheal.processes import NO_ROOM
 from selfheal.supervision.configs import CommandProbe, HeartbeatProbe, HttpProbe, Probe, TcpProbe
 from selfheal.supervision.processes import look
 from selfheal.supervision.states import NEVER
@@ -26,8 +27,8 @@ _HEAD = 4_096
 _REAPED_WITHIN = 0.5
 """Seconds that a killed command may take to die; it takes a fraction of a millisecond."""
 
-Verdict = tuple[bool, str]
-"""Whether it is well, and in words what was found."""
+Verdict = tuple[bool | None, str]
+"""Whether it is well, and in words what was found; ``None`` where it could not be asked."""
 
 
 class Watcher(Protocol):
@@ -161,7 +162,7 @@ class CommandCheck:
             self._pidfd = os.pidfd_open(self._popen.pid)
         except OSError as error:
             self.give_up()
-            return False, (error.strerror or str(error)).lower()
+            return None if error.errno in NO_ROOM else False, (error.strerror or str(error)).lower()
         self._watcher.watch(self._pidfd, READ, self._ended)
         return None
 
@@ -272,7 +273,11 @@ class Checker:
         if self._beats is not None:
             verdict = self._beats.look()
         else:
-            made = self._make(self._finish)
+            try:
+                made = self._make(self._finish)
+            except OSError as error:  # no descriptor for a connection
+                self._finish((None, (error.strerror or str(error)).lower()))
+                return
             self._deadline = now + getattr(self.probe, "timeout", 0.0)
             self._running = None if isinstance(made, HeartbeatCheck) else made
             verdict = self._running.begin() if self._running is not None else None

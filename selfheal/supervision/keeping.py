@@ -247,12 +247,18 @@ class Keeper:
         self.obey(self.machine.exited(now, exit))
 
     def _told_health(self, generation: int, verdict: Verdict) -> None:
-        self._health = verdict[1]
-        self.obey(self.machine.checked(generation, self._desk.clock.monotonic(), verdict[0]))
+        good, told = verdict
+        if good is None and told != self._health:
+            logger.warning("worker %r cannot be checked: %s", self.name, told)
+        self._health, now = told, self._desk.clock.monotonic()
+        if good is None:
+            self.machine.not_checked(generation, now)
+        else:
+            self.obey(self.machine.checked(generation, now, good))
 
     def _told_readiness(self, generation: int, verdict: Verdict) -> None:
         ready, told = verdict
-        if generation == self.machine.generation and ready != self._ready:
+        if generation == self.machine.generation and ready is not None and ready != self._ready:
             self._ready = ready
             self._tell.ready(ready, told)
 

@@ -46,6 +46,7 @@ class WorkerMachine:
     def _new_process(self, now: float) -> None:
         self.started = now
         self.last_good = now
+        self._asked_in_vain = -NEVER
         self.good_seen = False
         self._checks: deque[bool] = deque(maxlen=LOOK_BACK)
 
@@ -113,6 +114,11 @@ class WorkerMachine:
             return self._end(now, Ending.UNHEALTHY, f"{bad} of the last {len(self._checks)} health checks were bad")
         return self.tick(now)
 
+    def not_checked(self, generation: int, now: float) -> None:
+        """A health check could not be made. That says nothing of the process: what was silence begins anew."""
+        if generation == self.generation:
+            self._asked_in_vain = now
+
     def exited(self, now: float, exit: Exit) -> Order | None:
         """The process, and whatever it left in its group, is gone."""
         ending, why = self.ending, self._ending_why
@@ -149,7 +155,7 @@ class WorkerMachine:
             return None
         if self.state is WorkerState.STARTING:
             return self._tick_starting(now)
-        if self.config.health is not None and now >= self.last_good + self.config.hung_after:
+        if self.config.health is not None and now >= self._hung_at():
             silent = now - self.last_good
             return self._end(now, Ending.HUNG, f"hung: no good health check for {silent:.1f} s")
         return None
@@ -175,7 +181,10 @@ class WorkerMachine:
         if self.state is WorkerState.STARTING:
             up = self.started + self.config.min_uptime if self._well else NEVER
             return min(up, self.started + self.config.start_timeout)
-        return NEVER if self.config.health is None else self.last_good + self.config.hung_after
+        return NEVER if self.config.health is None else self._hung_at()
+
+    def _hung_at(self) -> float:
+        return max(self.last_good, self._asked_in_vain) + self.config.hung_after
 
     # What is told.
 

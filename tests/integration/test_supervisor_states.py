@@ -264,6 +264,28 @@ def test_health_by_command(run: Rig, tmp_path: Path) -> None:
     assert marked(run.mark) == []
 
 
+@pytest.mark.parametrize("kind", ["command", "tcp"])
+def test_a_check_that_cannot_be_made_says_nothing(
+    run: Rig, kind: str, port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A supervisor without descriptors takes nobody for ill or hung, and checks again when it has some."""
+    probe = {"command": ["true"]} if kind == "command" else {"port": port}
+    health = {"type": kind, "every": 0.05, "timeout": 1.0, **probe}
+    serving = py(SERVING, port, "/nowhere")
+    made = run.started(w=run.worker(serving, health=health, hung_after=0.5, restart={"intensity": 0}))
+    pid = made.wait_for("w", "RUNNING").pid
+    with none_left():
+        until(lambda: made.snapshot()["w"].health == "too many open files")
+        time.sleep(1.0)
+        assert made.snapshot()["w"].state == "RUNNING"
+    until(lambda: made.snapshot()["w"].health != "too many open files")
+    worker = made.snapshot()["w"]
+
+    assert (worker.state, worker.pid) == ("RUNNING", pid)
+    assert not run.of(WorkerEnding)
+    assert "worker 'w' cannot be checked: too many open files" in caplog.text
+
+
 def test_health_by_connection(run: Rig, tmp_path: Path, port: int) -> None:
     """A worker is well while it accepts connections."""
     health = {"type": "tcp", "port": port, "every": 0.1}

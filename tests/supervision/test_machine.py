@@ -326,6 +326,18 @@ def test_silence_is_hung_then_killed() -> None:
     assert machine.tick(T0 + 42) is Order.KILL
 
 
+def test_a_check_that_could_not_be_made_is_no_silence() -> None:
+    """It is neither good nor bad: 30 s after the last such check it is hung. One of an earlier process says nothing."""
+    machine = running()
+    machine.not_checked(machine.generation, T0 + 20)
+    machine.not_checked(machine.generation - 1, T0 + 40)
+
+    assert machine.due() == T0 + 50
+    assert machine.last_good == T0 + 2
+    assert machine.tick(T0 + 49.9) is None
+    assert machine.tick(T0 + 50) is Order.TERM
+
+
 def test_a_flapping_check_is_no_silence_but_too_many_bad_ones_are_too_many() -> None:
     """Every other check bad never restarts it; eight bad ones of the last ten do, though good ones lie between."""
     flapping, bad = running(), running()
