@@ -210,12 +210,14 @@ class History:
         write_body(Path(path), FORMAT, b"".join(self._pieces()))
 
     @classmethod
-    def load(cls, path: str | Path, config: HistoryConfig | None = None) -> History:
+    def load(cls, path: str | Path, config: HistoryConfig | None = None, *, latest: float = math.inf) -> History:
         """Read what :meth:`save` wrote.
 
         Args:
             path: the file.
             config: how much is kept; a file with another step is refused.
+            latest: wall seconds; a file with later points is refused. The clock was ahead when they were measured, and
+                what is measured until then would come too late.
 
         Raises:
             StateError: if it is missing, of another kind, version or step, or damaged in any way.
@@ -223,10 +225,13 @@ class History:
         file = Path(path)
         made = cls(config)
         made._take(read_kept(file, FORMAT, partial(_series, file)), file)
+        last = max((ring.numbers[-1] for ring in made._series.values() if ring.numbers), default=0)
+        if last * made.config.step > latest:
+            raise FORMAT.ahead(file, last * made.config.step)
         return made
 
     @classmethod
-    def load_or_new(cls, path: str | Path, config: HistoryConfig | None = None) -> History:
+    def load_or_new(cls, path: str | Path, config: HistoryConfig | None = None, *, latest: float = math.inf) -> History:
         """Read what :meth:`save` wrote; without a file, or with a bad one, begin anew.
 
         A bad file is told as an error in the log and in ``refused``, and set aside with ``.refused`` at the end of its
@@ -241,7 +246,7 @@ class History:
         if not os.path.lexists(file):
             return cls(config)
         try:
-            return cls.load(file, config)
+            return cls.load(file, config, latest=latest)
         except StateError as error:
             made = cls(config)
             made.refused = set_aside(file, error)

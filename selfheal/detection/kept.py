@@ -7,9 +7,11 @@ import json
 import logging
 import os
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from selfheal.detection.intake import LATEST
 from selfheal.durable import replace_file
 from selfheal.errors import StateError
 
@@ -35,6 +37,11 @@ class Kind(NamedTuple):
     def wrong(self, file: Path, why: str) -> StateError:
         """The error that says why a file is refused."""
         return StateError(str(file), self.key, why)
+
+    def ahead(self, file: Path, at: float) -> StateError:
+        """The error for a file from the future, by the clock as it is now (``at``: wall seconds)."""
+        told = datetime.fromtimestamp(min(at, LATEST), UTC).isoformat(" ", "minutes")
+        return self.wrong(file, f"it is of {told}, when the clock was ahead")
 
 
 def write_kept(file: Path, kind: Kind, data: Mapping[str, Any]) -> None:

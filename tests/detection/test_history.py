@@ -288,6 +288,18 @@ def test_a_bad_file_is_set_aside_loudly(tmp_path: Path, caplog: pytest.LogCaptur
     assert [path.name for path in tmp_path.iterdir()] == ["history.json.refused"]
 
 
+def test_a_file_from_the_future_is_refused_where_that_is_asked_for(tmp_path: Path) -> None:
+    """Its latest point may be as late as is said; what its numbers make of the calendar does not matter."""
+    file, latest = saved(tmp_path), max(History.load(saved(tmp_path), SHORT).series("cpu", "web"))[0]
+
+    assert len(History.load(file, SHORT, latest=latest)) == 1
+    with pytest.raises(StateError, match=r"it is of 20..-..-.. ..:..\+00:00, when the clock was ahead"):
+        History.load(file, SHORT, latest=latest - 1.0)
+    forged(file, {"step": 10.0, "series": [{"metric": "cpu", "target": "", "points": [[10**15, 1.0, 1.0, 1.0, 1]]}]})
+    with pytest.raises(StateError, match="when the clock was ahead"):
+        History.load(file, SHORT, latest=latest)
+
+
 def test_without_a_file_it_begins_anew_in_silence(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The first start is no error; a good file is taken."""
     file = tmp_path / "history.json"

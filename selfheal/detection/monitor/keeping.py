@@ -37,6 +37,8 @@ REPORT = "anomaly_detection_report_latest"
 MOST_ALERTS = 100
 MOST_BYTES = 1_000_000
 MOST_PLOTS = 8
+AHEAD = 86_400.0
+"""Seconds by which a file may be ahead of the clock. Within them, nothing is learnt until the clock is there again."""
 TELL_EVERY = 60.0
 """Seconds after which open alerts are written anew. A reader takes what is older than five minutes for over."""
 LONGEST_NAME = 1000
@@ -130,13 +132,13 @@ class Keeper:
         """The history: the host's, or that of an earlier life."""
         if given is not None or self.directory is None:
             return History() if given is None else given
-        return History.load_or_new(self.directory / saving.HISTORY)
+        return History.load_or_new(self.directory / saving.HISTORY, latest=self._clock.wall() + AHEAD)
 
     def earlier(self) -> tuple[saving.Saved | None, tuple[Told, ...]]:
         """What an earlier life learnt, and what was open when it ended."""
         if self.directory is None:
             return None, ()
-        state, refused = saving.load(self.directory)
+        state, refused = saving.load(self.directory, self._clock.wall() + AHEAD)
         opened, refused_too = saving.load_open(self.directory)
         if refused or refused_too:
             self.problems["state"] = " ".join(filter(None, (refused, refused_too)))

@@ -12,7 +12,7 @@ from selfheal.detection.history import History
 from selfheal.detection.monitor.config import MonitorConfig
 from selfheal.detection.monitor.curves import Curve, curve_of
 from selfheal.detection.monitor.desk import Desk
-from selfheal.detection.monitor.keeping import MOST_PLOTS, Keeper
+from selfheal.detection.monitor.keeping import AHEAD, MOST_PLOTS, Keeper
 from selfheal.detection.monitor.lessons import Lessons
 from selfheal.detection.monitor.reporting import DAY, Measured, Report, coverage_of, measure, worst_first
 from selfheal.detection.monitor.saving import Saved
@@ -90,7 +90,8 @@ class Rounds:
         history = self._desk.history
         ahead = self._next * history.config.step - self._clock.wall()
         if ahead > history.config.step:
-            yield f"the clock went back: nothing is learnt, or found by what was, for {ahead / 60.0:.0f} min"
+            more = "; if it is right now, a restart begins anew" if ahead > AHEAD else ""
+            yield f"the clock went back: nothing is learnt, or found by what was, for {ahead / 60.0:.0f} min{more}"
         if history.forgotten:
             most = history.config.max_series
             yield f"the history has room for {most} series: {history.forgotten} times one had to go for another"

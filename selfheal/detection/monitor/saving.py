@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -67,12 +68,13 @@ def save_open(directory: Path, told: Iterable[Told]) -> None:
     write_kept(directory / OPEN, OPEN_FORMAT, {"open": [_told_data(one) for one in told]})
 
 
-def load(directory: Path) -> tuple[Saved | None, str]:
+def load(directory: Path, latest: float) -> tuple[Saved | None, str]:
     """Read what an earlier life learnt; ``None`` if there is nothing, or it is refused: then the reason too.
 
-    A refused file is told as an error in the log, and set aside with ``.refused`` at the end of its name.
+    A file that was saved later than ``latest`` (wall seconds), by a clock that was ahead, is refused too. A refused
+    file is told as an error in the log, and set aside with ``.refused`` at the end of its name.
     """
-    return _loaded(directory / STATE, _read, None)
+    return _loaded(directory / STATE, partial(_read, latest), None)
 
 
 def load_open(directory: Path) -> tuple[tuple[Told, ...], str]:
@@ -89,7 +91,7 @@ def _loaded(file: Path, read: Callable[[Path], T], otherwise: T) -> tuple[T, str
         return otherwise, set_aside(file, error)
 
 
-def _read(file: Path) -> Saved:
+def _read(latest: float, file: Path) -> Saved:
     data = read_kept(file, FORMAT)
     try:
         if (
@@ -98,7 +100,7 @@ def _read(file: Path) -> Saved:
             or not isinstance(data["rules"], dict)
         ):
             raise TypeError("a part of it is of another type")
-        return Saved(
+        saved = Saved(
             at=float(data["at"]),
             next=data["next"],
             rules=data["rules"],
@@ -107,6 +109,9 @@ def _read(file: Path) -> Saved:
         )
     except _NOT_OURS as error:
         raise FORMAT.wrong(file, f"its content is not that of a monitor ({error})") from None
+    if saved.at > latest:
+        raise FORMAT.ahead(file, saved.at)
+    return saved
 
 
 def _read_open(file: Path) -> tuple[Told, ...]:

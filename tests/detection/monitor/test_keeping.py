@@ -21,7 +21,7 @@ from selfheal.errors import ConfigError
 from selfheal.events import Alert, EventBus, Severity
 from selfheal.journal import read_journal
 from selfheal.testing import FakeClock
-from tests.detection.monitor.watching import Watched
+from tests.detection.monitor.watching import WALL, Watched
 
 QUEUE = ThresholdRule(name="queue_stuck", condition=parse("queue_depth > 100"), clear_for=0.0)
 
@@ -58,6 +58,37 @@ def test_what_was_learnt_goes_on_after_a_restart(tmp_path: Path) -> None:
     clock.advance(300.0)
     second.detect()
     assert told == ["! anomaly|shop|orders"]
+    second.close()
+
+
+def test_what_a_clock_years_ahead_left_is_set_aside(tmp_path: Path) -> None:
+    """What is measured from now on would come too late for years: learning begins anew, and says so."""
+    ahead = FakeClock(wall=WALL + 5.0 * 365.0 * 86_400.0)
+    first, _ = life(tmp_path, ahead)
+    learn(first, ahead)
+    first.close()
+    clock = FakeClock(wall=WALL)
+    second, told = life(tmp_path, clock)
+    assert "it is of 2028-11-15 22:10+00:00, when the clock was ahead" in second.snapshot().problems[0]
+    assert {"detection_history.json.refused", "detection_state.json.refused"} <= set(os.listdir(tmp_path))
+    learn(second, clock)
+    assert second.snapshot().learning[0].ready
+    second.observe("orders", 400.0, "shop")
+    clock.advance(300.0)
+    second.detect()
+    assert told[-1] == "! anomaly|shop|orders"
+    second.close()
+
+
+def test_what_a_clock_hours_ahead_left_is_kept(tmp_path: Path) -> None:
+    """It is worth more than the hours without learning, and those are told."""
+    ahead = FakeClock(wall=WALL)
+    first, _ = life(tmp_path, ahead)
+    learn(first, ahead)
+    first.close()
+    second, _ = life(tmp_path, FakeClock(wall=ahead.wall() - 7_200.0))
+    assert second.snapshot().series == 1
+    assert second.snapshot().learning[0].ready
     second.close()
 
 
