@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from selfheal.processes import NO_ROOM
 from selfheal.supervision.configs import CommandProbe, HeartbeatProbe, HttpProbe, Probe, TcpProbe
 from selfheal.supervision.processes import look
 from selfheal.supervision.states import NEVER
@@ -29,6 +28,14 @@ _REAPED_WITHIN = 0.5
 
 Verdict = tuple[bool | None, str]
 """Whether it is well, and in words what was found; ``None`` where it could not be asked."""
+
+
+def _failed(error: OSError) -> Verdict:
+    """What a call that failed says of the worker: that it is ill, unless it is we who have no descriptor left.
+
+    Where the whole machine has none, or no memory, the worker may be what took it.
+    """
+    return None if error.errno == errno.EMFILE else False, (error.strerror or str(error)).lower()
 
 
 class Watcher(Protocol):
@@ -85,7 +92,7 @@ class SocketCheck:
         self._watcher.unwatch(self._socket.fileno())
         self._socket.close()
 
-    def _finish(self, good: bool, told: str) -> None:
+    def _finish(self, good: bool | None, told: str) -> None:
         self.give_up()
         self._done((good, told))
 
@@ -105,7 +112,7 @@ class SocketCheck:
         except BlockingIOError:
             return
         except OSError as broken:
-            self._finish(False, (broken.strerror or str(broken)).lower())
+            self._finish(*_failed(broken))
             return
         if not self._request:
             self._request = b"\0"  # sent: never empty again
@@ -117,7 +124,7 @@ class SocketCheck:
         except BlockingIOError:
             return
         except OSError as broken:
-            self._finish(False, (broken.strerror or str(broken)).lower())
+            self._finish(*_failed(broken))
             return
         self._head += got
         line, end, _ = self._head.partition(b"\r\n")
@@ -162,7 +169,7 @@ class CommandCheck:
             self._pidfd = os.pidfd_open(self._popen.pid)
         except OSError as error:
             self.give_up()
-            return None if error.errno in NO_ROOM else False, (error.strerror or str(error)).lower()
+            return _failed(error)
         self._watcher.watch(self._pidfd, READ, self._ended)
         return None
 
@@ -275,8 +282,8 @@ class Checker:
         else:
             try:
                 made = self._make(self._finish)
-            except OSError as error:  # no descriptor for a connection
-                self._finish((None, (error.strerror or str(error)).lower()))
+            except OSError as error:  # no descriptor for a connection, or no such kind of address here
+                self._finish(_failed(error))
                 return
             self._deadline = now + getattr(self.probe, "timeout", 0.0)
             self._running = None if isinstance(made, HeartbeatCheck) else made
