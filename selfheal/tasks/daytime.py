@@ -121,9 +121,15 @@ class DailyTime:
 
     def count(self, first: int, last: int) -> int:
         """How many days there are from ``first`` to ``last``, both included; those jumped over do not count."""
-        ends = [self._offset((day - _EPOCH_DAY) * DAY) for day in (first - 1, last + 1)]
+        begin = end = None
+        while first <= last and (begin := self.instant(first)) is None:
+            first += 1
+        while first <= last and (end := self.instant(last)) is None:
+            last -= 1
+        if begin is None or end is None:
+            return 0
         # Only a zone that changes to the other side of the date line leaves a day out.
-        return last - first + 1 - max(round((ends[1] - ends[0]) / DAY), 0)
+        return last - first + 1 - max(round((self._offset(end) - self._offset(begin)) / DAY), 0)
 
     def _offset(self, second: int) -> int:
         """How many seconds the clocks of the zone are ahead of UTC."""

@@ -110,6 +110,19 @@ def test_a_day_left_out_is_not_counted() -> None:
     assert DailyTime(tz="Europe/Berlin").count(first, first) == 1
 
 
+@pytest.mark.parametrize("at", ["00:00", "03:30", "12:00", "23:59"])
+def test_a_day_left_out_is_no_day_wherever_the_count_begins(at: str) -> None:
+    """Also right after it, right before it, or with it: as if the days were looked at one by one."""
+    time, days = (
+        DailyTime(at=at, tz="Pacific/Apia"),
+        range(date(2011, 12, 27).toordinal(), date(2012, 1, 4).toordinal()),
+    )
+    for first in days:
+        for last in days[days.index(first) :]:
+            there = [day for day in range(first, last + 1) if time.instant(day) is not None]
+            assert time.count(first, last) == len(there)
+
+
 def test_without_a_zone_it_is_that_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the C library holds for local time decides, changes of the clocks included."""
     import time
